@@ -1,0 +1,146 @@
+//! The one place where work leaves the GIL, panics are caught, errors are mapped, progress is told
+//! and Ctrl-C is seen.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::mpsc::{sync_channel, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use pyo3::import_exception;
+use pyo3::prelude::*;
+
+use crate::control::{CancelFlag, Control};
+use crate::scan::ScanError;
+
+import_exception!(pumas_native.errors, NativeError);
+import_exception!(pumas_native.errors, Cancelled);
+import_exception!(pumas_native.errors, ScanFailed);
+
+/// Time between two looks at signals and progress: 20 a second.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A flag that ends native work; may be set from any thread.
+#[pyclass(frozen, from_py_object, module = "pumas_native")]
+#[derive(Clone, Default)]
+pub struct CancelToken {
+    pub flag: CancelFlag,
+}
+
+#[pymethods]
+impl CancelToken {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn cancel(&self) {
+        self.flag.set();
+    }
+
+    #[getter]
+    fn is_cancelled(&self) -> bool {
+        self.flag.is_set()
+    }
+}
+
+/// Why work gave no result; `run` turns it into an exception.
+pub enum Failure {
+    Cancelled,
+    Scan(ScanError),
+}
+
+impl From<ScanError> for Failure {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Cancelled => Self::Cancelled,
+            other => Self::Scan(other),
+        }
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Cancelled => Cancelled::new_err("cancelled"),
+            Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own while this one, without the GIL, waits and ticks.
+///
+/// A signal handler or a progress callback that raises ends the work and is raised from here.
+pub fn run<T: Send>(
+    py: Python<'_>,
+    progress: Option<&Bound<'_, PyAny>>,
+    cancel: Option<CancelToken>,
+    work: impl FnOnce(&Control) -> Result<T, Failure> + Send,
+) -> PyResult<T> {
+    let control = Control::new(cancel.unwrap_or_default().flag);
+    let progress = progress.map(|callback| callback.clone().unbind());
+    let outcome = py.detach(|| wait_for(&control, progress.as_ref(), work))?;
+    match outcome {
+        Ok(result) => result.map_err(PyErr::from),
+        Err(panic) => {
+            Err(NativeError::new_err(format!("a native operation failed: {}", text_of(panic.as_ref()))))
+        }
+    }
+}
+
+type Outcome<T> = thread::Result<Result<T, Failure>>;
+
+fn wait_for<T: Send>(
+    control: &Control,
+    progress: Option<&Py<PyAny>>,
+    work: impl FnOnce(&Control) -> Result<T, Failure> + Send,
+) -> PyResult<Outcome<T>> {
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(control)));
+            // The receiver only goes away when a tick failed, and then nobody wants the outcome.
+            let _ = sender.send(outcome);
+        });
+        let mut told = 0;
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(outcome) => {
+                    tick(control, progress, &mut told)?;
+                    return Ok(outcome);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = tick(control, progress, &mut told) {
+                        control.cancel.set();
+                        return Err(error);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(NativeError::new_err("a native worker thread ended without a result"));
+                }
+            }
+        }
+    })
+}
+
+fn tick(control: &Control, progress: Option<&Py<PyAny>>, told: &mut u64) -> PyResult<()> {
+    Python::attach(|py| {
+        py.check_signals()?;
+        let done = control.done();
+        if let (Some(callback), true) = (progress, done != *told) {
+            *told = done;
+            callback.call1(py, (done,))?;
+        }
+        Ok(())
+    })
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown reason".to_owned())
+}
+
+/// Panics inside `run`, so that a test can show what Python sees of it.
+#[pyfunction]
+pub fn panic_for_test(py: Python<'_>) -> PyResult<()> {
+    run(py, None, None, |_| -> Result<(), Failure> { panic!("asked for by a test") })
+}

@@ -1,0 +1,20 @@
+//! The extension module: every exported name, nothing else.
+
+mod boundary;
+mod documents;
+mod scan;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    module.add_class::<boundary::CancelToken>()?;
+    module.add_class::<scan::Tree>()?;
+    module.add_class::<documents::MetadataColumns>()?;
+    module.add_function(wrap_pyfunction!(scan::scan_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(documents::read_metadata_files, module)?)?;
+    module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
+    Ok(())
+}

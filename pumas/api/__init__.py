@@ -1,0 +1,55 @@
+"""`PumasApi`: everything Pumas does, for one launcher root. One file per group of operations."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from pumas.api.jobs import JobOperations
+from pumas.api.models import ModelOperations
+from pumas.api.root import LauncherRoot
+from pumas.api.system import SystemOperations
+from pumas.config import SHUTDOWN_S, Config
+from pumas.models import RootInfo
+
+__all__ = ["PumasApi"]
+
+
+class PumasApi(ModelOperations, SystemOperations, JobOperations):
+    """One launcher root, open; a context manager. Safe to use from several threads.
+
+    Args:
+        root: The launcher root; made if it is missing. When not given: `PUMAS_LAUNCHER_ROOT`, else the nearest parent
+            of the working directory with `launcher-data`, else the user's data folder.
+        config: Settings; read from the environment (`PUMAS_*`) when not given.
+
+    Raises:
+        UnusableRoot: The root is not a folder, or it can't be made.
+        InvalidInput: An environment variable has a wrong form.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None, *, config: Config | None = None) -> None:
+        self._root = LauncherRoot(root, config or Config.from_env())
+        if self._root.index.is_new and self._root.has_models:
+            self.refresh_models()
+
+    def __enter__(self) -> PumasApi:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def root(self) -> RootInfo:
+        """Which root is open, and whether it can be written to."""
+        return self._root.info()
+
+    def close(self, timeout_s: float = SHUTDOWN_S) -> bool:
+        """End jobs at their safe points and close the databases.
+
+        Returns:
+            Whether every job had ended within `timeout_s`.
+        """
+        return self._root.close(timeout_s)

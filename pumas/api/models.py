@@ -1,0 +1,180 @@
+"""Operations on the models of the library."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from time import perf_counter
+
+from pumas.api.root import LauncherRoot
+from pumas.config import MAX_SEARCH_LIMIT
+from pumas.errors import Damaged, InvalidInput, ModelNotFound
+from pumas.jobs import Job, Progress
+from pumas.library.overrides import read_overrides, write_overrides
+from pumas.library.records import model_of
+from pumas.library.survey import Row, Survey, read_rows, survey_library
+from pumas.models import LibraryStatus, Model, RefreshReport, SearchHit, SearchPage
+from pumas.search.index import Changes
+from pumas.search.index import Row as IndexRow
+
+logger = logging.getLogger(__name__)
+
+
+class ModelOperations:
+    """List, search, describe models; keep the index in line with the disk."""
+
+    _root: LauncherRoot
+
+    def list_models(self) -> list[Model]:
+        """All models of the index, in order of their ids."""
+        models = []
+        for model_id, document in self._root.index.rows():
+            model = model_of(model_id, document)
+            if model is None:
+                logger.warning("the index row of %s is no JSON object; it is left out", model_id)
+            else:
+                models.append(model)
+        return models
+
+    def get_model(self, model_id: str) -> SearchHit:
+        """One model with its row of the index.
+
+        Raises:
+            ModelNotFound: The index has none of that id.
+        """
+        row = self._root.index.row(model_id)
+        model = model_of(model_id, row.metadata_json) if row else None
+        if row is None or model is None:
+            raise ModelNotFound(model_id)
+        return _hit(model, row)
+
+    def search_models_fts(
+        self,
+        query: str,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        model_type: str | Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> SearchPage:
+        """Search names, types, tags, families and descriptions; best hits first (BM25).
+
+        Args:
+            query: Words; each is a prefix, any may match. `column:word` narrows one to a column (id, official_name,
+                cleaned_name, model_type, tags, family, description). Empty finds all, last written first.
+            limit: Hits of the page, 0 to 10,000.
+            offset: Hits left out before it.
+            model_type: Keep models of this type, or of one of these types; compared exactly.
+            tags: Keep models with all of these tags; compared without case.
+
+        Raises:
+            InvalidInput: `limit` or `offset` is out of range, or `query` too long.
+            Unavailable: The index can't be used now.
+        """
+        _check_range("limit", limit, MAX_SEARCH_LIMIT)
+        _check_range("offset", offset, 2**62)
+        types = [model_type] if isinstance(model_type, str) else list(model_type or ())
+        page = self._root.index.search(
+            query, limit=limit, offset=offset, model_types=[one for one in types if one], tags=list(tags or ())
+        )
+        hits = ((model_of(row.id, row.metadata_json), row) for row in page.rows)
+        return SearchPage(
+            hits=tuple(_hit(model, row) for model, row in hits if model is not None),
+            total_count=page.total_count,
+            query_time_ms=page.elapsed_ms,
+            query=page.query,
+        )
+
+    def get_library_status(self) -> LibraryStatus:
+        """How many models the index knows, and whether it is being brought in line."""
+        return LibraryStatus(
+            model_count=self._root.index.count(),
+            pending_lookups=self._root.index.count_pending_lookups(),
+            is_indexing=self._root.refreshing.is_set(),
+        )
+
+    def refresh_models(self) -> Job[RefreshReport]:
+        """Bring the index in line with the documents on disk.
+
+        Unchanged models keep their rows; nothing is written when nothing differs. A call while another refresh waits
+        to begin joins that one.
+        """
+        return self._root.jobs.submit("refresh_models", self._refresh, key="refresh_models")
+
+    def rebuild_index(self) -> Job[RefreshReport]:
+        """Write the whole index again from the documents, in one transaction; for one that gives wrong answers."""
+        return self._root.jobs.submit("rebuild_index", self._rebuild, key="rebuild_index")
+
+    def _rebuild(self, progress: Progress) -> RefreshReport:
+        return self._refresh(progress, anew=True)
+
+    def _refresh(self, progress: Progress, *, anew: bool = False) -> RefreshReport:
+        begun = perf_counter()
+        with self._root.refresh_lock:
+            self._root.refreshing.set()
+            try:
+                survey, changes = self._take_up(progress, anew=anew)
+            finally:
+                self._root.refreshing.clear()
+        for problem in survey.problems:
+            logger.warning("left out or incomplete: %s: %s", problem.path, problem.reason)
+        report = RefreshReport(
+            model_count=changes.model_count,
+            added=changes.added,
+            changed=changes.changed,
+            removed=changes.removed,
+            problems=tuple(survey.problems),
+            elapsed_s=perf_counter() - begun,
+        )
+        if changes.total:
+            logger.info("the index holds %d models after %.2f s", report.model_count, report.elapsed_s)
+        return report
+
+    def _take_up(self, progress: Progress, *, anew: bool) -> tuple[Survey, Changes]:
+        index = self._root.index
+        library = self._root.layout.library
+        survey = survey_library(library, cancel=progress.cancel_token)
+        try:
+            return survey, index.take_up(_told(survey, progress), anew=anew)
+        except Damaged:
+            index.replace()
+            survey = survey_library(library, cancel=progress.cancel_token)
+            return survey, index.take_up(_told(survey, progress))
+
+    def get_model_overrides(self, rel_path: str) -> dict[str, object]:
+        """The user's own settings of a model; empty when there are none or there is no such model."""
+        return read_overrides(self._root.layout.library, rel_path)
+
+    def update_model_overrides(self, rel_path: str, overrides: Mapping[str, object]) -> None:
+        """Store the user's own settings of a model.
+
+        Raises:
+            ModelNotFound: There is no such model.
+            InvalidInput: A known field has a wrong form.
+            Unavailable, NoSpace: They can't be written; the old ones stay.
+        """
+        layout = self._root.layout
+        write_overrides(layout.library, rel_path, overrides, locks=layout.library_locks)
+
+
+def _told(survey: Survey, progress: Progress) -> Iterator[list[Row]]:
+    total = len(survey.paths)
+    progress.report(0, total, "reading documents")
+    return read_rows(
+        survey, progress=lambda done: progress.report(done, total, "reading documents"), cancel=progress.cancel_token
+    )
+
+
+def _check_range(name: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise InvalidInput(f"`{name}` must be a whole number from 0 to {most}, not {value}", parameter=name)
+
+
+def _hit(model: Model, row: IndexRow) -> SearchHit:
+    return SearchHit(
+        model=model,
+        tags_json=row.tags_json,
+        hashes_json=row.hashes_json,
+        metadata_json=row.metadata_json,
+        updated_at=row.updated_at,
+    )

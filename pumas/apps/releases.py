@@ -1,0 +1,25 @@
+"""Releases of an app as they were last fetched (`versions.md` §3.2); nothing here asks the network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from pumas.errors import PumasError
+from pumas.store.documents import read_document
+from pumas.store.paths import Layout
+
+logger = logging.getLogger(__name__)
+
+
+def latest_cached_release(layout: Layout, app_id: str) -> str | None:
+    """Tag of the newest release in the cache; None without a cache, or with one that can't be read (D-38)."""
+    try:
+        document = read_document(layout.releases_document(app_id))
+    except PumasError as exc:
+        logger.info("the cached release list is not used: %s", exc)
+        return None
+    releases = document.get("releases") if isinstance(document, Mapping) else None
+    first = releases[0] if isinstance(releases, list) and releases else None
+    tag = first.get("tag_name") if isinstance(first, Mapping) else None
+    return tag if isinstance(tag, str) else None

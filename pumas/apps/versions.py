@@ -1,0 +1,60 @@
+"""Which versions of an app are installed and which one is active, as their document says (`versions.md` §12)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+
+from pumas.errors import Damaged
+from pumas.store.documents import read_document
+from pumas.store.paths import Layout
+
+logger = logging.getLogger(__name__)
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
+
+
+def installed_versions(layout: Layout, app_id: str) -> list[str]:
+    """Tags in the document whose files are complete, in the document's order."""
+    installed = _document(layout, app_id).get("installed")
+    if not isinstance(installed, Mapping):
+        return []
+    return [tag for tag in installed if _TAG.fullmatch(tag) and _is_complete(layout, app_id, tag)]
+
+
+def active_version(layout: Layout, app_id: str) -> str | None:
+    """The chosen version, else the last selected one, else the newest; None when none is installed."""
+    document = _document(layout, app_id)
+    installed = installed_versions(layout, app_id)
+    for key in ("defaultVersion", "lastSelectedVersion"):
+        tag = document.get(key)
+        if tag in installed:
+            return str(tag)
+    return max(installed, key=version_key, default=None)
+
+
+def version_key(tag: str) -> tuple[tuple[int, int, str], ...]:
+    """Order tags as versions: numbers by value (`v0.10` after `v0.9`), a release after its candidates (D-21)."""
+    parts = re.findall(r"\d+|[A-Za-z]+", tag.lstrip("vV"))
+    return (*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, ""))
+
+
+def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:
+    folder = layout.versions_folder(app_id) / tag
+    if app_id == "ollama":
+        return (folder / "ollama").is_file()
+    return (folder / "main.py").is_file() and (folder / "venv" / "bin" / "python").exists()
+
+
+def _document(layout: Layout, app_id: str) -> Mapping[str, object]:
+    path = layout.versions_document(app_id)
+    for candidate in (path, path.with_name(f"{path.name}.bak")):
+        try:
+            value = read_document(candidate)
+        except Damaged as exc:
+            logger.warning("%s; its backup is looked at", exc)
+            continue
+        if isinstance(value, Mapping):
+            return value
+    return {}

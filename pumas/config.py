@@ -1,0 +1,94 @@
+"""Constants, and what the environment may change of them.
+
+The environment is read here only, by `Config.from_env`, at the edge of a program; a `Config` is then passed down.
+Numbers that the original backend had are in `pumas.constants`; those here are our own bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from pumas.constants import GITHUB_API_BASE, GITHUB_REPO, RELEASES_OLLAMA_REPO
+from pumas.errors import InvalidInput
+
+DEFAULT_HOST: Final = "127.0.0.1"  # rpc.listen
+DEFAULT_PORT: Final = 0  # 0 = any free one
+
+# Our own bounds: a request, a document, a query can't cost more than this.
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+MAX_BATCH: Final = 100  # requests in one batch
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024  # a hub card with everything in it stays below 1 MiB
+MAX_DOCUMENT_DEPTH: Final = 100  # levels of nesting; SQLite's JSON functions take 1000
+MAX_QUERY_CHARACTERS: Final = 10_000
+MAX_QUERY_WORDS: Final = 256
+MAX_SEARCH_LIMIT: Final = 10_000  # `limit` of a search (methods.json)
+
+JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
+JOB_WORKERS: Final = 4  # long operations at once
+LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS
+SERVER_THREADS: Final = 32
+SHUTDOWN_S: Final = 0.8  # jobs have reached a safe point by then, or are left to the next start
+
+APPS: Final = MappingProxyType({"comfyui": GITHUB_REPO, "ollama": RELEASES_OLLAMA_REPO})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a user may set through the environment; every field can be given as `PUMAS_<NAME>`."""
+
+    launcher_root: Path | None = None  # the folder that holds `launcher-data` and `shared-resources`
+    cache_dir: Path | None = None  # where caches go that can't lie in the root; default: the user's cache folder
+    token: str | None = field(default=None, repr=False)  # needed by a server that listens off loopback
+    allowed_origins: tuple[str, ...] = ()  # exact origins that a page may call from, comma-separated
+    allowed_hosts: tuple[str, ...] = ()  # names accepted in the Host header besides loopback ones
+    max_body_bytes: int = MAX_BODY_BYTES  # larger requests are refused with 413
+    github_api_base: str = GITHUB_API_BASE
+    github_raw_base: str = "https://raw.githubusercontent.com"
+    github_web_base: str = "https://github.com"
+    hub_base: str = "https://huggingface.co"
+    package_index: str | None = None  # None = what pip itself is configured with
+    comfyui_port: int = 8188  # launch.server_url
+    ollama_port: int = 11434
+    open_browser: bool = True
+    python: str = "python3"  # install.global_required_python
+    offline: bool = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Read `PUMAS_*` variables; an empty one counts as not set.
+
+        Raises:
+            InvalidInput: A value has the wrong form; the message names the variable.
+        """
+        if environ is None:
+            import os  # noqa: PLC0415 - the one place that looks at the real environment
+
+            environ = os.environ
+        given: dict[str, object] = {}
+        for entry in fields(cls):
+            name = f"PUMAS_{entry.name.upper()}"
+            text = environ.get(name, "").strip()
+            if text:
+                given[entry.name] = _parse(name, text, str(entry.type))
+        return replace(cls(), **given)  # type: ignore[arg-type] # each value was parsed by its field's type
+
+
+def _parse(name: str, text: str, kind: str) -> object:
+    if kind.startswith("Path"):
+        return Path(text).expanduser()
+    if kind.startswith("tuple"):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind == "int":
+        if not text.isascii() or not text.isdigit():
+            raise InvalidInput(f"{name} must be a whole number, not {text!r}", parameter=name)
+        return int(text)
+    if kind == "bool":
+        lowered = text.lower()
+        if lowered not in ("0", "1", "true", "false", "yes", "no", "on", "off"):
+            raise InvalidInput(f"{name} must be 1 or 0, not {text!r}", parameter=name)
+        return lowered in ("1", "true", "yes", "on")
+    return text

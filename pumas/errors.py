@@ -1,0 +1,189 @@
+"""Every error that Pumas raises on purpose.
+
+    PumasError
+    ├── InvalidInput (ValueError)      the caller gave something that can't be used
+    │   └── UnusableRoot               the launcher root can't be opened
+    ├── NotFound (LookupError)         what was asked for does not exist
+    │   ├── ModelNotFound
+    │   └── JobNotFound
+    ├── Conflict                       something else stands in the way
+    │   └── PortInUse
+    ├── Damaged                        a document or database on disk can't be read as what it is
+    ├── Unavailable (OSError)          it can't be done now: read-only, busy, gone
+    ├── NoSpace (OSError)              the drive is full
+    ├── Cancelled                      the work was asked to end, and did
+    └── NativeFailure                  a fault inside the native code
+
+Each class has a `kind` (unique, for machines), the JSON-RPC `code` of its root and the `exit_code` of the command
+line. A message has two halves: what was wrong, and what to do. Facts are in fields, never to be parsed out of text.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+
+class PumasError(Exception):
+    """Root of all errors of Pumas; `str(error)` is a sentence for people."""
+
+    kind: ClassVar[str] = "error"
+    code: ClassVar[int] = -32603
+    exit_code: ClassVar[int] = 1
+
+
+class InvalidInput(PumasError, ValueError):
+    """The caller gave something that can't be used; nothing was changed.
+
+    Attributes:
+        parameter: Name of the offending parameter, if one can be named.
+    """
+
+    kind = "invalid_input"
+    code = -32602
+    exit_code = 2
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class UnusableRoot(InvalidInput):
+    """The launcher root can't be opened."""
+
+    kind = "unusable_root"
+
+
+class NotFound(PumasError, LookupError):
+    """What was asked for does not exist."""
+
+    kind = "not_found"
+    exit_code = 3
+
+
+class ModelNotFound(NotFound):
+    """There is no model of that id in the library."""
+
+    kind = "model_not_found"
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__("Model not found")
+        self.model_id = model_id
+
+
+class JobNotFound(NotFound):
+    """There is no job of that id, or it ended too long ago."""
+
+    kind = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("Job not found")
+        self.job_id = job_id
+
+
+class Conflict(PumasError):
+    """Something else stands in the way."""
+
+    kind = "conflict"
+    exit_code = 4
+
+
+class PortInUse(Conflict):
+    """Another program listens on the port."""
+
+    kind = "port_in_use"
+    exit_code = 2
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"Port {port} on {host} is already in use; stop the other program or choose another --port")
+        self.port = port
+
+
+class Damaged(PumasError):
+    """A document or database on disk can't be read as what it is.
+
+    Attributes:
+        path: The damaged file.
+    """
+
+    kind = "damaged"
+    exit_code = 5
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Unavailable(PumasError, OSError):
+    """It can't be done now: read-only, busy, gone."""
+
+    kind = "unavailable"
+    exit_code = 6
+
+
+class NoSpace(PumasError, OSError):
+    """The drive is full; what was begun was undone."""
+
+    kind = "no_space"
+    exit_code = 6
+
+
+class Cancelled(PumasError):  # noqa: N818 - a state, not an error
+    """The work was asked to end, and did, at a safe point."""
+
+    kind = "cancelled"
+    exit_code = 130
+
+
+class NativeFailure(PumasError):
+    """A fault inside the native code."""
+
+    kind = "native_failure"
+    exit_code = 70
+
+
+# The exception classes of the original backend (`system.md` §16) and what says the same here.
+ORIGINAL_CLASSES: dict[str, type[PumasError]] = {
+    "InstallationError": PumasError,
+    "DependencyError": PumasError,
+    "NetworkError": Unavailable,
+    "ValidationError": InvalidInput,
+    "MetadataError": Damaged,
+    "ProcessError": PumasError,
+    "ResourceError": Unavailable,
+    "CancellationError": Cancelled,
+}
+
+
+@contextmanager
+def system_errors(doing: str) -> Iterator[None]:
+    """Turn an OSError into one of ours: `doing` says in a few words what was tried."""
+    try:
+        yield
+    except PumasError:
+        raise
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(f"The drive is full: {doing} was not possible; free some space and try again") from exc
+        if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise Unavailable(f"There is no permission to write: {doing} was not possible") from exc
+        reason = exc.strerror or type(exc).__name__
+        raise Unavailable(f"{doing} failed: {reason}") from exc
+
+
+@contextmanager
+def native_errors() -> Iterator[None]:
+    """Turn what `pumas_native` raises into ours, most specific first."""
+    from pumas_native import errors as native  # noqa: PLC0415 - keeps `import pumas.errors` free of native code
+
+    try:
+        yield
+    except native.Cancelled as exc:
+        raise Cancelled("The work was cancelled") from exc
+    except native.ScanFailed as exc:
+        raise Unavailable(f"The folder can't be listed: {exc}") from exc
+    except native.NativeError as exc:
+        raise NativeFailure(f"{exc}; this is a fault of Pumas, please report it") from exc

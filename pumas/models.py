@@ -1,0 +1,174 @@
+"""Records that cross a boundary: what `PumasApi` returns.
+
+Names are ours (`docs`: style of the project); `pumas.rpc` translates them into those of the desktop app.
+Numbers carry their unit in the name; a value that is not known is None.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records: immutable, made by keyword, serialised by msgspec."""
+
+
+class Model(Record):
+    """One model of the library, as its document says."""
+
+    model_id: str
+    """Path of the model's folder below the library, `/` between parts."""
+    official_name: str
+    cleaned_name: str
+    model_type: str
+    """`llm`, `diffusion`, `audio`, … as written; may be empty."""
+    subtype: str
+    family: str
+    description: str
+    tags: tuple[str, ...]
+    size_bytes: int | None
+    added_at: str | None
+    """Time the document was made, ISO 8601, as written."""
+    primary_file: str | None
+    """Largest model file, below the model's folder."""
+    is_related_available: bool
+    """Related models can be asked for: family and base repo are known."""
+
+
+class SearchHit(Record):
+    """One result of a search: the model, and its row of the index as stored."""
+
+    model: Model
+    tags_json: str
+    hashes_json: str
+    metadata_json: str
+    updated_at: str
+
+
+class SearchPage(Record):
+    """One page of hits in order of rank."""
+
+    hits: tuple[SearchHit, ...]
+    total_count: int
+    """All hits, not only those of the page."""
+    query_time_ms: float
+    query: str
+    """The match expression that was used."""
+
+
+class LibraryStatus(Record):
+    """How many models the index knows, and whether it is being brought in line with the disk."""
+
+    model_count: int
+    pending_lookups: int
+    """Models waiting to be looked up on the hub."""
+    is_indexing: bool
+
+
+class DocumentProblem(Record):
+    """A model document, or a folder, that could not be used; the models beside it are not affected."""
+
+    path: str
+    """Below the library."""
+    reason: str
+
+
+class RefreshReport(Record):
+    """What bringing the index in line with the disk did."""
+
+    model_count: int
+    added: int
+    changed: int
+    removed: int
+    problems: tuple[DocumentProblem, ...]
+    elapsed_s: float
+
+
+class DiskSpace(Record):
+    """The file system that holds the launcher root, in bytes."""
+
+    total_bytes: int
+    used_bytes: int
+    free_bytes: int
+
+    @property
+    def used_percent(self) -> float:
+        """Share of the total in use, one decimal."""
+        return round(100 * self.used_bytes / self.total_bytes, 1) if self.total_bytes else 0.0
+
+
+class Gpu(Record):
+    """Load of one GPU as its driver reports it."""
+
+    usage_percent: float
+    used_bytes: int
+    total_bytes: int
+    temperature_c: float | None = None
+
+
+class Resources(Record):
+    """Load of the machine, one sample."""
+
+    cpu_percent: float
+    ram_used_percent: float
+    ram_total_bytes: int
+    gpus: tuple[Gpu, ...]
+    disk: DiskSpace
+
+
+class AppLoad(Record):
+    """What the running servers of an app use together."""
+
+    cpu_percent: float
+    ram_gib: float
+    gpu_gib: float
+
+
+class Release(Record):
+    """What is known about newer versions of an app, without asking the network."""
+
+    has_update: bool
+    latest_version: str | None
+    current_version: str | None
+
+
+class Status(Record):
+    """The line at the top of the desktop app."""
+
+    version: str
+    """Active ComfyUI version, or `none`."""
+    active_version: str | None
+    missing_tools: tuple[str, ...]
+    is_patched: bool
+    has_menu_shortcut: bool
+    has_desktop_shortcut: bool
+    app_loads: dict[str, AppLoad]
+    """By app id, only of those that run."""
+    message: str
+    release: Release
+    last_launch_log: str | None
+    last_launch_error: str | None
+
+
+class JobSnapshot(Record):
+    """State of a long operation at one moment."""
+
+    job_id: str
+    kind: str
+    status: str
+    """`queued`, `running`, `completed`, `failed`, `cancelled`."""
+    done: int
+    total: int | None
+    stage: str
+    created_at: str
+    ended_at: str | None
+    error: str | None
+
+
+class RootInfo(Record):
+    """Which root is open, and how."""
+
+    root: Path
+    is_writable: bool

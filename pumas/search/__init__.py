@@ -1,0 +1,1 @@
+"""The index of models and the full-text search over it."""

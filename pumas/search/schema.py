@@ -1,0 +1,145 @@
+"""The schema of `models.db` (`sqlite.md` §2): names and meanings are the contract's, trigger bodies are ours.
+
+The original's triggers find a model's search row by its id, which reads the whole search table each time. Ours give the
+search row the rowid of its model. A database whose triggers are the original's is used as it is until something
+has to be written; `is_ours` tells which relation holds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+COLUMNS = (
+    "id",
+    "path",
+    "cleaned_name",
+    "official_name",
+    "model_type",
+    "tags_json",
+    "hashes_json",
+    "metadata_json",
+    "updated_at",
+)
+
+_MODELS = """
+CREATE TABLE models (
+    id TEXT PRIMARY KEY,
+    path TEXT NOT NULL,
+    cleaned_name TEXT NOT NULL,
+    official_name TEXT NOT NULL,
+    model_type TEXT NOT NULL,
+    tags_json TEXT NOT NULL,
+    hashes_json TEXT NOT NULL,
+    metadata_json TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+)"""
+
+_SEARCH = """
+CREATE VIRTUAL TABLE model_search USING fts5(
+    id, official_name, cleaned_name, model_type, tags, family, description,
+    tokenize = 'unicode61 remove_diacritics 1'
+)"""
+
+
+def _values(row: str) -> str:
+    """Expressions for a search row: rowid first, then the seven columns (`sqlite.md` §2.2)."""
+    return (
+        f"{row}.rowid, {row}.id, {row}.official_name, {row}.cleaned_name, {row}.model_type, "
+        f"(SELECT group_concat(value, ' ') FROM json_each({row}.tags_json)), "
+        f"json_extract({row}.metadata_json, '$.family'), json_extract({row}.metadata_json, '$.description')"
+    )
+
+
+_INSERT = "INSERT INTO model_search(rowid, id, official_name, cleaned_name, model_type, tags, family, description) "
+
+TRIGGERS = {
+    "model_search_ai": f"""
+CREATE TRIGGER model_search_ai AFTER INSERT ON models BEGIN
+    {_INSERT}SELECT {_values("new")};
+END""",
+    "model_search_au": f"""
+CREATE TRIGGER model_search_au AFTER UPDATE ON models BEGIN
+    DELETE FROM model_search WHERE rowid = old.rowid;
+    {_INSERT}SELECT {_values("new")};
+END""",
+    "model_search_ad": """
+CREATE TRIGGER model_search_ad AFTER DELETE ON models BEGIN
+    DELETE FROM model_search WHERE rowid = old.rowid;
+END""",
+}
+
+
+def create_models(db: sqlite3.Connection) -> None:
+    """Make the table of models."""
+    db.execute(_MODELS)
+
+
+def has_models(db: sqlite3.Connection) -> bool:
+    """Whether the table of models is there with the contract's columns.
+
+    Raises:
+        ValueError: There is a table of that name with other columns.
+    """
+    found = [row[1] for row in db.execute("PRAGMA table_info(models)")]
+    if found and not set(COLUMNS) <= set(found):
+        raise ValueError("the table `models` has other columns")
+    return bool(found)
+
+
+def triggers(db: sqlite3.Connection) -> dict[str, str]:
+    """Name and text of the search triggers that exist."""
+    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'model_search_a_'")
+    return {name: sql for name, sql in rows}
+
+
+def has_search(db: sqlite3.Connection) -> bool:
+    """Whether the search table exists."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_search'").fetchone() is not None
+
+
+def is_followed(db: sqlite3.Connection) -> bool:
+    """Whether the search table exists and triggers, whoever made them, keep it in line."""
+    return has_search(db) and triggers(db).keys() == TRIGGERS.keys()
+
+
+def is_ours(db: sqlite3.Connection) -> bool:
+    """Whether the triggers are ours, so that search rows have the rowids of their models."""
+    return has_search(db) and triggers(db) == {name: sql.strip() for name, sql in TRIGGERS.items()}
+
+
+def drop_triggers(db: sqlite3.Connection) -> None:
+    """Let rows be written without the search table following; `create_triggers` ends it."""
+    for name in TRIGGERS:
+        db.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def create_triggers(db: sqlite3.Connection) -> None:
+    """Make our triggers; the search rows must have the rowids of their models."""
+    drop_triggers(db)
+    for sql in TRIGGERS.values():
+        db.execute(sql.strip())
+
+
+def empty_search(db: sqlite3.Connection) -> None:
+    """Make the search table anew, without rows; fill it, then `create_triggers`."""
+    drop_triggers(db)
+    db.execute("DROP TABLE IF EXISTS model_search")
+    db.execute(_SEARCH)
+
+
+def fill_search(db: sqlite3.Connection, *, after: int = 0) -> None:
+    """Add the search rows of all models whose rowid is greater than `after`."""
+    db.execute(f"{_INSERT}SELECT {_values('models')} FROM models WHERE rowid > ? ORDER BY rowid", (after,))
+
+
+def refill_search(db: sqlite3.Connection) -> None:
+    """Make the search table anew from all models, and our triggers with it."""
+    empty_search(db)
+    fill_search(db)
+    create_triggers(db)
+
+
+def refresh_search_rows(db: sqlite3.Connection, rowids: str) -> None:
+    """Remake the search rows of some models; `rowids` is a table with one column `id`. Only where `is_ours` held."""
+    db.execute(f"DELETE FROM model_search WHERE rowid IN (SELECT id FROM {rowids})")
+    db.execute(f"{_INSERT}SELECT {_values('models')} FROM models WHERE rowid IN (SELECT id FROM {rowids})")

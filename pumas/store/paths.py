@@ -1,0 +1,134 @@
+"""Where things lie below a launcher root, and that no path leads out of it.
+
+    {root}/
+      launcher-data/                 {data}: metadata/ config/ cache/ logs/ shortcuts/ icons/
+      shared-resources/models/       {library}: models.db, link_registry.db, <type>/<family>/<name>/
+      comfyui-versions/<tag>/  ollama-versions/<tag>/
+
+The whole map is in `contract/storage.md` §2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pumas.config import Config
+from pumas.errors import InvalidInput, UnusableRoot, system_errors
+
+# Folders made when a root is opened (`storage.md` §2, "Made at start").
+_MADE_AT_START = (
+    "launcher-data/metadata",
+    "launcher-data/config/version-configs",
+    "launcher-data/config/model-library-translation",
+    "launcher-data/cache/constraints",
+    "launcher-data/cache/pip",
+    "launcher-data/logs",
+    "launcher-data/shortcuts",
+    "launcher-data/icons",
+    "shared-resources/models",
+    "comfyui-versions",
+    "ollama-versions",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one launcher root; `root` is absolute."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Documents, caches and logs of the launcher."""
+        return self.root / "launcher-data"
+
+    @property
+    def library(self) -> Path:
+        """The folder of models."""
+        return self.root / "shared-resources" / "models"
+
+    @property
+    def models_db(self) -> Path:
+        """The index; rebuildable."""
+        return self.library / "models.db"
+
+    @property
+    def library_locks(self) -> Path:
+        """Lock files for documents of the library, never inside a model folder."""
+        return self.library / ".pumas" / "locks"
+
+    def versions_folder(self, app_id: str) -> Path:
+        """Installed versions of an app."""
+        return self.root / f"{app_id}-versions"
+
+    def versions_document(self, app_id: str) -> Path:
+        """Which versions of an app are installed and chosen."""
+        name = "versions.json" if app_id == "comfyui" else f"versions-{app_id}.json"
+        return self.data / "metadata" / name
+
+    def releases_document(self, app_id: str) -> Path:
+        """Cached list of an app's releases; the default app has the plain name."""
+        name = "github-releases.json" if app_id == "comfyui" else "github-releases-ollama-ollama.json"
+        return self.data / "cache" / name
+
+
+def open_layout(root: Path) -> tuple[Layout, bool]:
+    """Make the folders of a root that are missing.
+
+    Returns:
+        The layout, and whether the root can be written to. A read-only root that exists is fine: reads are served.
+
+    Raises:
+        UnusableRoot: `root` is not a folder, or it is missing and can't be made.
+    """
+    root = root.expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise UnusableRoot(f"The launcher root {root} is not a folder; choose a folder", parameter="launcher_root")
+    try:
+        for name in _MADE_AT_START:
+            (root / name).mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        if not root.is_dir():
+            message = f"The launcher root {root} can't be made: {exc.strerror}; choose another folder"
+            raise UnusableRoot(message, parameter="launcher_root") from exc
+        if isinstance(exc, (FileExistsError, NotADirectoryError)):
+            message = f"{exc.filename} is not a folder, but the launcher root needs one there; move it away"
+            raise UnusableRoot(message, parameter="launcher_root") from exc
+        return Layout(root), False
+    return Layout(root), True
+
+
+def default_root(config: Config, start: Path) -> tuple[Path, bool]:
+    """Choose the root when none is named: configuration, the nearest parent with `launcher-data`, the user's folder.
+
+    Returns:
+        The root, and whether it is the one in the user's data folder.
+    """
+    if config.launcher_root is not None:
+        return config.launcher_root, False
+    for folder in (start, *start.parents):
+        if (folder / "launcher-data").is_dir():
+            return folder, False
+    import platformdirs  # noqa: PLC0415 - only needed when nothing else names a root
+
+    return Path(platformdirs.user_data_dir("pumas", appauthor=False)), True
+
+
+def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:
+    """Resolve a path from outside, links included, and keep it inside `base`.
+
+    Raises:
+        InvalidInput: It is absolute, holds a NUL or `..`, or leads out of `base`; `parameter` is named.
+    """
+    parts = relative.replace("\\", "/").split("/")
+    if "\0" in relative or ".." in parts or Path(relative).is_absolute() or relative.startswith(("/", "\\")):
+        raise InvalidInput(f"`{parameter}` must be a path below the library", parameter=parameter)
+    with system_errors("Resolving a path"):
+        try:
+            resolved = (base / relative).resolve()
+        except (RuntimeError, UnicodeEncodeError) as exc:
+            raise InvalidInput(f"`{parameter}` is not a usable path", parameter=parameter) from exc
+        if not resolved.is_relative_to(base.resolve()):
+            raise InvalidInput(f"`{parameter}` leads out of the library", parameter=parameter)
+    return resolved
