@@ -9,7 +9,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-
 # AppConfig
 GITHUB_REPO: Final = "comfyanonymous/ComfyUI"  # repository whose releases are offered for the default app [owner/name]
 LOG_FILE_MAX_BYTES: Final = 10485760  # size at which launcher.log is rotated [bytes]

@@ -131,7 +131,7 @@ class NoSpace(PumasError, OSError):
     exit_code = 6
 
 
-class Cancelled(PumasError):  # noqa: N818 - a state, not an error
+class Cancelled(PumasError):
     """The work was asked to end, and did, at a safe point."""
 
     kind = "cancelled"

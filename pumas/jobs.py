@@ -1,7 +1,7 @@
 """Long work: submit it, watch it, cancel it, take its result.
 
-A job runs on one of a few threads. Work gets a `Progress` to report to and to ask whether it should end; a cancelled job
-ends at the next safe point that its work knows.
+A job runs on one of a few threads. Work gets a `Progress` to report to and to ask whether it should end; a cancelled
+job ends at the next safe point that its work knows.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable, made by keyword, serialised by msgspec."""
 
 
-class Model(Record):
+class Model(Record, frozen=True, kw_only=True):
     """One model of the library, as its document says."""
 
     model_id: str
@@ -37,7 +37,7 @@ class Model(Record):
     """Related models can be asked for: family and base repo are known."""
 
 
-class SearchHit(Record):
+class SearchHit(Record, frozen=True, kw_only=True):
     """One result of a search: the model, and its row of the index as stored."""
 
     model: Model
@@ -47,7 +47,7 @@ class SearchHit(Record):
     updated_at: str
 
 
-class SearchPage(Record):
+class SearchPage(Record, frozen=True, kw_only=True):
     """One page of hits in order of rank."""
 
     hits: tuple[SearchHit, ...]
@@ -58,7 +58,7 @@ class SearchPage(Record):
     """The match expression that was used."""
 
 
-class LibraryStatus(Record):
+class LibraryStatus(Record, frozen=True, kw_only=True):
     """How many models the index knows, and whether it is being brought in line with the disk."""
 
     model_count: int
@@ -67,7 +67,7 @@ class LibraryStatus(Record):
     is_indexing: bool
 
 
-class DocumentProblem(Record):
+class DocumentProblem(Record, frozen=True, kw_only=True):
     """A model document, or a folder, that could not be used; the models beside it are not affected."""
 
     path: str
@@ -75,7 +75,7 @@ class DocumentProblem(Record):
     reason: str
 
 
-class RefreshReport(Record):
+class RefreshReport(Record, frozen=True, kw_only=True):
     """What bringing the index in line with the disk did."""
 
     model_count: int
@@ -86,7 +86,7 @@ class RefreshReport(Record):
     elapsed_s: float
 
 
-class DiskSpace(Record):
+class DiskSpace(Record, frozen=True, kw_only=True):
     """The file system that holds the launcher root, in bytes."""
 
     total_bytes: int
@@ -99,7 +99,7 @@ class DiskSpace(Record):
         return round(100 * self.used_bytes / self.total_bytes, 1) if self.total_bytes else 0.0
 
 
-class Gpu(Record):
+class Gpu(Record, frozen=True, kw_only=True):
     """Load of one GPU as its driver reports it."""
 
     usage_percent: float
@@ -108,7 +108,7 @@ class Gpu(Record):
     temperature_c: float | None = None
 
 
-class Resources(Record):
+class Resources(Record, frozen=True, kw_only=True):
     """Load of the machine, one sample."""
 
     cpu_percent: float
@@ -118,7 +118,7 @@ class Resources(Record):
     disk: DiskSpace
 
 
-class AppLoad(Record):
+class AppLoad(Record, frozen=True, kw_only=True):
     """What the running servers of an app use together."""
 
     cpu_percent: float
@@ -126,7 +126,7 @@ class AppLoad(Record):
     gpu_gib: float
 
 
-class Release(Record):
+class Release(Record, frozen=True, kw_only=True):
     """What is known about newer versions of an app, without asking the network."""
 
     has_update: bool
@@ -134,7 +134,7 @@ class Release(Record):
     current_version: str | None
 
 
-class Status(Record):
+class Status(Record, frozen=True, kw_only=True):
     """The line at the top of the desktop app."""
 
     version: str
@@ -152,7 +152,7 @@ class Status(Record):
     last_launch_error: str | None
 
 
-class JobSnapshot(Record):
+class JobSnapshot(Record, frozen=True, kw_only=True):
     """State of a long operation at one moment."""
 
     job_id: str
@@ -167,7 +167,7 @@ class JobSnapshot(Record):
     error: str | None
 
 
-class RootInfo(Record):
+class RootInfo(Record, frozen=True, kw_only=True):
     """Which root is open, and how."""
 
     root: Path

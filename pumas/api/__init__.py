@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from pumas.api.jobs import JobOperations
 from pumas.api.models import ModelOperations
@@ -22,18 +24,26 @@ class PumasApi(ModelOperations, SystemOperations, JobOperations):
         root: The launcher root; made if it is missing. When not given: `PUMAS_LAUNCHER_ROOT`, else the nearest parent
             of the working directory with `launcher-data`, else the user's data folder.
         config: Settings; read from the environment (`PUMAS_*`) when not given.
+        with_samples: Fill the root with a few tiny models if it is the user's data folder, chosen because nothing else
+            named a root, and does not exist yet.
 
     Raises:
         UnusableRoot: The root is not a folder, or it can't be made.
         InvalidInput: An environment variable has a wrong form.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None, *, config: Config | None = None) -> None:
-        self._root = LauncherRoot(root, config or Config.from_env())
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        config: Config | None = None,
+        with_samples: bool = False,
+    ) -> None:
+        self._root = LauncherRoot(root, config or Config.from_env(), with_samples=with_samples)
         if self._root.index.is_new and self._root.has_models:
             self.refresh_models()
 
-    def __enter__(self) -> PumasApi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -45,6 +55,16 @@ class PumasApi(ModelOperations, SystemOperations, JobOperations):
     def root(self) -> RootInfo:
         """Which root is open, and whether it can be written to."""
         return self._root.info()
+
+    @property
+    def library(self) -> Path:
+        """The folder of models."""
+        return self._root.layout.library
+
+    @property
+    def logs(self) -> Path:
+        """The folder of log files."""
+        return self._root.layout.data / "logs"
 
     def close(self, timeout_s: float = SHUTDOWN_S) -> bool:
         """End jobs at their safe points and close the databases.

@@ -14,6 +14,7 @@ from pumas import __version__
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure
 from pumas.jobs import JobPool
+from pumas.library.samples import write_samples
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
@@ -26,13 +27,16 @@ logger = logging.getLogger(__name__)
 class LauncherRoot:
     """Opens a root and owns its parts; closed once, by whoever opened it."""
 
-    def __init__(self, root: str | os.PathLike[str] | None, config: Config) -> None:
+    def __init__(self, root: str | os.PathLike[str] | None, config: Config, *, with_samples: bool) -> None:
         _check_native_version()
-        folder = Path(root) if root is not None else default_root(config, Path.cwd())[0]
+        folder, is_users_own = (Path(root), False) if root is not None else default_root(config, Path.cwd())
+        is_new = not folder.exists()
         self.config = config
         self.layout, self.is_writable = open_layout(folder)
         if not self.is_writable:
             logger.warning("the launcher root %s is read-only: what is there is served, nothing is written", folder)
+        if with_samples and is_users_own and is_new:
+            write_samples(self.layout.library)
         self.index = Index(Database(self.layout.models_db, is_writable=self.is_writable))
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)

@@ -59,9 +59,10 @@ def check_overrides(overrides: Mapping[str, object]) -> None:
     if ranges is None and "version_ranges" not in overrides:
         return
     if not isinstance(ranges, Mapping):
-        raise InvalidInput("`overrides.version_ranges` must be an object of app id and version range",
-                           parameter="overrides")
+        raise InvalidInput(
+            "`overrides.version_ranges` must be an object of app id and version range", parameter="overrides"
+        )
     for app_id, specifier in ranges.items():
         if not isinstance(specifier, str):
-            message = f"`overrides.version_ranges.{app_id}` must be a text such as \">=0.6.0,<1\""
+            message = f'`overrides.version_ranges.{app_id}` must be a text such as ">=0.6.0,<1"'
             raise InvalidInput(message, parameter="overrides")

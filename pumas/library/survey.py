@@ -55,8 +55,7 @@ def survey_library(library: Path, *, cancel: pumas_native.CancelToken | None = N
             library, names=[DOCUMENT], skip_hidden=True, leaf_marker=DOCUMENT, names_only=True, cancel=cancel
         )
     survey = Survey([], [])
-    for path, reason in tree.problems:
-        survey.problems.append(_problem(os.fsdecode(path), _REASONS[reason]))
+    survey.problems.extend(_problem(os.fsdecode(path), _REASONS[reason]) for path, reason in tree.problems)
     for index, kind in enumerate(tree.kinds):
         if kind == ord("d"):
             continue

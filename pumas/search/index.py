@@ -305,7 +305,7 @@ class _TakeUp:
             schema.create_triggers(self._db)
 
 
-def _fold(value: object) -> object:
+def _fold(value: str | float | bytes | None) -> str | float | bytes | None:
     return value.lower() if isinstance(value, str) else value
 
 

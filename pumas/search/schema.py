@@ -89,7 +89,7 @@ def has_models(db: sqlite3.Connection) -> bool:
 def triggers(db: sqlite3.Connection) -> dict[str, str]:
     """Name and text of the search triggers that exist."""
     rows = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'model_search_a_'")
-    return {name: sql for name, sql in rows}
+    return dict(rows.fetchall())
 
 
 def has_search(db: sqlite3.Connection) -> bool:

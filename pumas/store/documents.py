@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import threading
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def _read_bytes(path: Path) -> bytes | None:
             return None
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
-            if not os.path.stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise Damaged(f"{path.name} is not a regular file; move it away", path=path)
             data = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:

@@ -15,7 +15,6 @@ from types import ModuleType
 from pumas.errors import system_errors
 from pumas.models import DiskSpace, Gpu, Resources
 
-
 logger = logging.getLogger(__name__)
 
 _SAMPLE_LIFE_S = 0.5

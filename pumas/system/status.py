@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pumas.models import AppLoad, Release, Status
 
 _MISSING = "Missing dependencies detected."
-_COMPLETE = "Setup complete \N{EN DASH} everything is ready"  # noqa: RUF001 - the contract's text
+_COMPLETE = "Setup complete \N{EN DASH} everything is ready"
 
 
 def compose_status(

@@ -45,7 +45,8 @@ class Tree:
     @property
     def problems(self) -> list[tuple[os.PathLike[str], str]]:
         """What could not be looked at: path below the root, and
-        `vanished`, `unreadable`, `not-utf8` or `too-deep`."""
+        `vanished`, `unreadable`, `not-utf8` or `too-deep`.
+        """
     def name(self, index: int) -> str:
         """Last part of an entry's path; raises IndexError outside the columns."""
     def path(self, index: int) -> str:

@@ -1,8 +1,8 @@
 """What native operations raise.
 
-    NativeError             a fault inside the native code (a panic); a bug, please report it
-    Cancelled               the operation's `CancelToken` was set
-    ScanFailed (OSError)    the root of a walk can't be listed, or the tree is too large
+NativeError             a fault inside the native code (a panic); a bug, please report it
+Cancelled               the operation's `CancelToken` was set
+ScanFailed (OSError)    the root of a walk can't be listed, or the tree is too large
 """
 
 
@@ -10,9 +10,9 @@ class NativeError(Exception):
     """A fault inside the native code; it never passes as a `BaseException`."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a state, not an error
+class Cancelled(Exception):
     """The operation's `CancelToken` was set; nothing was changed."""
 
 
-class ScanFailed(OSError):  # noqa: N818 - reads as what happened
+class ScanFailed(OSError):
     """The root of a walk can't be listed, or the tree has too many entries."""

@@ -1,0 +1,230 @@
+"""The one table of RPC methods: name, parameters, operation, answer, summary.
+
+Dispatch, parameter checks, `rpc.discover` and the README's table of what works are made from it. A name that is not in
+it answers -32601.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from pumas.api import PumasApi
+from pumas.config import JOB_WAIT_S, LONG_CALLS
+from pumas.errors import PumasError
+from pumas.jobs import Job
+from pumas.rpc import params, responses, wrapping
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class StillRunning(Exception):
+    """A job was not waited for to its end; `answer` is what the method says instead of a result."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        super().__init__(job.job_id)
+        self.job = job
+
+
+@dataclass(slots=True)
+class Session:
+    """What a method may use: the open root, and the way to end the server."""
+
+    api: PumasApi
+    request_shutdown: Callable[[], None] = lambda: None
+    job_wait_s: float = JOB_WAIT_S
+    long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
+
+    def wait_for(self, job: Job[T]) -> T:
+        """Wait for a job, but not longer than the client does, and not on too many of the server's threads.
+
+        Raises:
+            StillRunning: The wait is over, the work goes on.
+            PumasError: Whatever the work raised.
+        """
+        if not self.long_calls.acquire(blocking=False):
+            raise StillRunning(job)
+        try:
+            return job.result(self.job_wait_s)
+        except TimeoutError as exc:
+            raise StillRunning(job) from exc
+        finally:
+            self.long_calls.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row of the table."""
+
+    name: str
+    call: Callable[[Session, Any], Struct]
+    summary: str
+    result: type[Struct]
+    params: type[Struct] = params.NoParams
+    failure: Mapping[str, object] = field(default_factory=dict)
+    """What an answer with `success: false` holds besides `error`."""
+
+
+def _get_models(session: Session, _: params.NoParams) -> Struct:
+    job = session.api.refresh_models()
+    running = None
+    try:
+        session.wait_for(job)
+    except StillRunning:
+        running = job.job_id
+    except PumasError as exc:
+        logger.warning("the disk could not be looked at, the index answers: %s", exc)
+    answer = wrapping.models_response(session.api.list_models())
+    if running is None:
+        return answer
+    return responses.ModelsResponse(models=answer.models, job_id=running, status="running")
+
+
+def _refresh_model_index(session: Session, _: params.NoParams) -> Struct:
+    session.wait_for(session.api.refresh_models())
+    return responses.Response()
+
+
+def _get_library_status(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.library_status_response(session.api.get_library_status())
+
+
+def _search_models_fts(session: Session, given: params.SearchParams) -> Struct:
+    page = session.api.search_models_fts(
+        given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags
+    )
+    return wrapping.search_response(page, session.api.library)
+
+
+def _get_model_overrides(session: Session, given: params.OverridesParams) -> Struct:
+    return responses.OverridesResponse(overrides=session.api.get_model_overrides(given.rel_path))
+
+
+def _update_model_overrides(session: Session, given: params.NewOverridesParams) -> Struct:
+    session.api.update_model_overrides(given.rel_path, given.overrides)
+    return responses.Response()
+
+
+def _get_status(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.status_response(session.api.get_status())
+
+
+def _get_disk_space(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.disk_space_response(session.api.get_disk_space())
+
+
+def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.resources_response(session.api.get_system_resources())
+
+
+def _list_jobs(session: Session, _: params.NoParams) -> Struct:
+    return responses.JobsResponse(jobs=[wrapping.job_data(job) for job in session.api.list_jobs()])
+
+
+def _get_job(session: Session, given: params.JobParams) -> Struct:
+    return responses.JobResponse(job=wrapping.job_data(session.api.get_job(given.job_id)))
+
+
+def _cancel_job(session: Session, given: params.JobParams) -> Struct:
+    return responses.Response(success=session.api.cancel_job(given.job_id))
+
+
+def _health_check(_: Session, __: params.NoParams) -> Struct:
+    return responses.Health("ok")
+
+
+def _shutdown(session: Session, _: params.NoParams) -> Struct:
+    session.request_shutdown()
+    return responses.Health("shutting_down")
+
+
+_ROWS = (
+    Method("health_check", _health_check, "Tells that the server is up.", responses.Health),
+    Method(
+        "shutdown",
+        _shutdown,
+        "Ends the server after the answer is out; jobs stop at a safe point; exit code 0.",
+        responses.Health,
+    ),
+    Method(
+        "get_status",
+        _get_status,
+        "Gives everything the page's header shows: version, tools, patch, shortcuts, running servers, last launch.",
+        responses.StatusResponse,
+    ),
+    Method(
+        "get_disk_space",
+        _get_disk_space,
+        "Gives total, used and free bytes of the drive with the launcher root.",
+        responses.DiskSpaceResponse,
+        failure={"total": 0, "used": 0, "free": 0, "percent": 0},
+    ),
+    Method(
+        "get_system_resources",
+        _get_system_resources,
+        "Gives the load of processor, memory, GPU and drive.",
+        responses.SystemResourcesResponse,
+        failure={"resources": responses.ResourceLoads()},
+    ),
+    Method(
+        "get_models",
+        _get_models,
+        "Lists the library's models with name, type, size and date, after looking for changes on disk.",
+        responses.ModelsResponse,
+        failure={"models": {}},
+    ),
+    Method(
+        "refresh_model_index",
+        _refresh_model_index,
+        "Reads all model documents again and brings the index in line with them.",
+        responses.Response,
+    ),
+    Method(
+        "get_library_status",
+        _get_library_status,
+        "Tells how many models the library has and whether it is being scanned.",
+        responses.GetLibraryStatusResponse,
+        failure={"indexing": False, "deep_scan_in_progress": False, "model_count": 0, "pending_lookups": 0},
+    ),
+    Method(
+        "search_models_fts",
+        _search_models_fts,
+        "Full-text search in the library, with paging and filters.",
+        responses.FTSSearchResponse,
+        params.SearchParams,
+        failure={"models": [], "total_count": 0, "query_time_ms": 0.0, "query": ""},
+    ),
+    Method(
+        "get_model_overrides",
+        _get_model_overrides,
+        "Gives the user's own settings stored with a model (e.g. version ranges).",
+        responses.OverridesResponse,
+        params.OverridesParams,
+        failure={"overrides": {}},
+    ),
+    Method(
+        "update_model_overrides",
+        _update_model_overrides,
+        "Stores the user's own settings with a model.",
+        responses.Response,
+        params.NewOverridesParams,
+    ),
+    Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
+    Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),
+    Method(
+        "cancel_job",
+        _cancel_job,
+        "Asks a job to end at its next safe point; success is false when it had ended.",
+        responses.Response,
+        params.JobParams,
+    ),
+)
+
+METHODS: dict[str, Method] = {row.name: row for row in _ROWS}

@@ -1,0 +1,131 @@
+"""Parameters of methods: one record each, checked one by one so that a refusal can name what is wrong.
+
+`null` for an optional parameter means "not given". Positional parameters follow the order of the fields.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+
+from pumas.errors import InvalidInput
+
+
+class NoParams(Struct, frozen=True):
+    """The method takes no parameters."""
+
+
+class SearchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `search_models_fts`."""
+
+    query: str
+    limit: int = 100
+    offset: int = 0
+    model_type: str | list[str] | None = None
+    tags: list[str] | None = None
+
+
+class OverridesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_model_overrides`."""
+
+    rel_path: str
+
+
+class NewOverridesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `update_model_overrides`."""
+
+    rel_path: str
+    overrides: dict[str, Any]
+
+
+class JobParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_job` and `cancel_job`."""
+
+    job_id: str
+
+
+P = TypeVar("P", bound=Struct)
+
+_EXPECTED: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    type(None): "null",
+    dict: "an object",
+    list: "a list of text",
+}
+_CAME: dict[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def read_params(kind: type[P], given: object) -> P:
+    """Check parameters as they came.
+
+    Args:
+        kind: The method's record.
+        given: A list, an object, or nothing (an empty object).
+
+    Raises:
+        InvalidInput: They have another form, one is unknown, missing, or of a wrong type; it is named.
+    """
+    fields = _fields(kind)
+    if isinstance(given, list):
+        if len(given) > len(fields):
+            raise InvalidInput(f"at most {len(fields)} parameters are expected, but {len(given)} came")
+        given = dict(zip(fields, given, strict=False))
+    if not isinstance(given, Mapping):
+        raise InvalidInput("Expected object")
+    unknown = next((name for name in given if name not in fields), None)
+    if unknown is not None:
+        shown = unknown if len(unknown) <= 100 else f"{unknown[:100]}…"
+        raise InvalidInput(f"unexpected parameter `{shown}`", parameter=unknown)
+    values = {}
+    for name, (annotation, is_required) in fields.items():
+        value = given.get(name)
+        if value is None and not is_required:
+            continue
+        if name not in given:
+            raise InvalidInput(f"missing parameter `{name}` ({_expected(annotation)})", parameter=name)
+        values[name] = _convert(name, value, annotation, is_required=is_required)
+    return kind(**values)
+
+
+def _convert(name: str, value: object, annotation: Any, *, is_required: bool) -> object:
+    try:
+        return msgspec.convert(value, annotation, strict=True)
+    except msgspec.ValidationError as exc:
+        expected = _expected(annotation) if is_required else _expected(annotation | None)
+        came = _CAME.get(type(value), "something else")
+        if isinstance(value, list):
+            came = "a list with something else in it"
+        raise InvalidInput(f"`{name}` must be {expected}, but {came} came", parameter=name) from exc
+
+
+@cache
+def _fields(kind: type[Struct]) -> dict[str, tuple[Any, bool]]:
+    is_required = {
+        field.name: field.default is NODEFAULT and field.default_factory is NODEFAULT
+        for field in msgspec.structs.fields(kind)
+    }
+    hints = typing.get_type_hints(kind)
+    return {name: (hints[name], is_required[name]) for name in is_required}
+
+
+def _expected(annotation: object) -> str:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        names = [_expected(one) for one in typing.get_args(annotation)]
+        return f"{', '.join(names[:-1])} or {names[-1]}"
+    return _EXPECTED[typing.get_origin(annotation) or annotation]

@@ -1,0 +1,211 @@
+"""The shapes that the desktop app reads (`types.schema.json`); they exist only for it.
+
+A field that is not known is left out, not null, where the app's type does not allow null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+Number = int | float
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """Base of all answers with a `success` field."""
+
+    success: bool = True
+    error: str | UnsetType = UNSET
+
+
+class Health(Struct, frozen=True):
+    """Answer of `health_check` and `shutdown`."""
+
+    status: str
+
+
+class Running(Response, frozen=True, kw_only=True):
+    """The call took too long to be waited for; the work goes on as a job."""
+
+    job_id: str
+    status: str = "running"
+
+
+class ModelData(Struct, frozen=True, kw_only=True):
+    """One model in the list."""
+
+    path: str
+    size: int | UnsetType = UNSET
+    addedDate: str | UnsetType = UNSET  # noqa: N815 - the app's name
+    modelType: str  # noqa: N815
+    officialName: str  # noqa: N815
+    cleanedName: str  # noqa: N815
+    relatedAvailable: bool  # noqa: N815
+
+
+class ModelsResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_models`; with `job_id` when the disk is still being looked at."""
+
+    models: dict[str, ModelData]
+    job_id: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+
+
+class SearchItem(Struct, frozen=True, kw_only=True):
+    """One hit: the index row, then what is read out of the document."""
+
+    id: str
+    path: str
+    cleaned_name: str
+    official_name: str
+    model_type: str
+    tags_json: str
+    hashes_json: str
+    metadata_json: str
+    updated_at: str
+    tags: tuple[str, ...]
+    family: str
+    description: str
+    related_available: bool
+    model_id: str
+    file_path: str
+
+
+class FTSSearchResponse(Response, frozen=True, kw_only=True):
+    """Answer of `search_models_fts`."""
+
+    models: list[SearchItem]
+    total_count: int
+    query_time_ms: float
+    query: str
+
+
+class GetLibraryStatusResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_library_status`."""
+
+    indexing: bool
+    deep_scan_in_progress: bool
+    model_count: int
+    pending_lookups: int
+
+
+class OverridesResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_model_overrides`."""
+
+    overrides: dict[str, Any]
+
+
+class DiskSpaceResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_disk_space`, in bytes."""
+
+    total: int = 0
+    used: int = 0
+    free: int = 0
+    percent: Number = 0
+
+
+class CpuLoad(Struct, frozen=True, kw_only=True):
+    """Per cent."""
+
+    usage: float = 0.0
+
+
+class GpuLoad(Struct, frozen=True, kw_only=True):
+    """Per cent and GiB."""
+
+    usage: float = 0.0
+    memory: float = 0.0
+    memory_total: float = 0.0
+    temp: float | UnsetType = UNSET
+
+
+class RamLoad(Struct, frozen=True, kw_only=True):
+    """Usage in per cent, total in GiB."""
+
+    usage: float = 0.0
+    total: float = 0.0
+
+
+class DiskLoad(Struct, frozen=True, kw_only=True):
+    """GiB."""
+
+    usage: float = 0.0
+    total: float = 0.0
+    free: float = 0.0
+
+
+class ResourceLoads(Struct, frozen=True, kw_only=True):
+    """All loads; all zero when they can't be read."""
+
+    cpu: CpuLoad = CpuLoad()
+    gpu: GpuLoad = GpuLoad()
+    ram: RamLoad = RamLoad()
+    disk: DiskLoad = DiskLoad()
+
+
+class SystemResourcesResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_system_resources`."""
+
+    resources: ResourceLoads = ResourceLoads()
+
+
+class AppLoadData(Struct, frozen=True, kw_only=True):
+    """Per cent and GiB."""
+
+    cpu: float
+    ram_memory: float
+    gpu_memory: float
+
+
+class ReleaseInfo(Struct, frozen=True, kw_only=True):
+    """Whether a newer version is known."""
+
+    has_update: bool
+    latest_version: str | None
+    current_version: str | None
+
+
+class StatusResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_status`."""
+
+    version: str
+    deps_ready: bool
+    missing_deps: tuple[str, ...]
+    patched: bool
+    menu_shortcut: bool
+    desktop_shortcut: bool
+    shortcut_version: str | None
+    comfyui_running: bool
+    running_processes: list[dict[str, Any]]
+    app_resources: dict[str, AppLoadData]
+    message: str
+    release_info: ReleaseInfo
+    last_launch_log: str | None
+    last_launch_error: str | None
+
+
+class JobData(Struct, frozen=True, kw_only=True):
+    """One job."""
+
+    job_id: str
+    kind: str
+    status: str
+    done: int
+    total: int | None
+    stage: str
+    created_at: str
+    ended_at: str | None
+    error: str | None
+
+
+class JobResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_job`."""
+
+    job: JobData
+
+
+class JobsResponse(Response, frozen=True, kw_only=True):
+    """Answer of `list_jobs`."""
+
+    jobs: list[JobData]

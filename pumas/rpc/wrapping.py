@@ -1,0 +1,148 @@
+"""Records of `PumasApi` → the answers of the desktop app, and errors → texts for people.
+
+This is the only place of the server that turns an error into a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from pumas import models
+from pumas.rpc import responses
+
+_GIB = 1024**3
+
+
+def models_response(listed: Sequence[models.Model]) -> responses.ModelsResponse:
+    """`get_models`: by id, in order of ids."""
+    return responses.ModelsResponse(models={model.model_id: _model_data(model) for model in listed})
+
+
+def _model_data(model: models.Model) -> responses.ModelData:
+    return responses.ModelData(
+        path=model.model_id,
+        size=UNSET if model.size_bytes is None else model.size_bytes,
+        addedDate=model.added_at or UNSET,
+        modelType=model.subtype or model.model_type or "unknown",
+        officialName=model.official_name,
+        cleanedName=model.cleaned_name,
+        relatedAvailable=model.is_related_available,
+    )
+
+
+def search_response(page: models.SearchPage, library: Path) -> responses.FTSSearchResponse:
+    """`search_models_fts`; `library` makes file paths absolute."""
+    return responses.FTSSearchResponse(
+        models=[_search_item(hit, library) for hit in page.hits],
+        total_count=page.total_count,
+        query_time_ms=page.query_time_ms,
+        query=page.query,
+    )
+
+
+def _search_item(hit: models.SearchHit, library: Path) -> responses.SearchItem:
+    model = hit.model
+    below = f"{model.model_id}/{model.primary_file}" if model.primary_file else model.model_id
+    return responses.SearchItem(
+        id=model.model_id,
+        path=model.model_id,
+        cleaned_name=model.cleaned_name,
+        official_name=model.official_name,
+        model_type=model.model_type,
+        tags_json=hit.tags_json,
+        hashes_json=hit.hashes_json,
+        metadata_json=hit.metadata_json,
+        updated_at=hit.updated_at,
+        tags=model.tags,
+        family=model.family,
+        description=model.description,
+        related_available=model.is_related_available,
+        model_id=model.model_id,
+        file_path=f"{library}/{below}",
+    )
+
+
+def library_status_response(status: models.LibraryStatus) -> responses.GetLibraryStatusResponse:
+    """`get_library_status`."""
+    return responses.GetLibraryStatusResponse(
+        indexing=status.is_indexing,
+        deep_scan_in_progress=False,
+        model_count=status.model_count,
+        pending_lookups=status.pending_lookups,
+    )
+
+
+def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
+    """`get_disk_space`."""
+    return responses.DiskSpaceResponse(
+        total=space.total_bytes, used=space.used_bytes, free=space.free_bytes, percent=space.used_percent
+    )
+
+
+def resources_response(sample: models.Resources) -> responses.SystemResourcesResponse:
+    """`get_system_resources`."""
+    disk = sample.disk
+    return responses.SystemResourcesResponse(
+        resources=responses.ResourceLoads(
+            cpu=responses.CpuLoad(usage=sample.cpu_percent),
+            gpu=gpu_load(sample.gpus),
+            ram=responses.RamLoad(usage=sample.ram_used_percent, total=_gib(sample.ram_total_bytes)),
+            disk=responses.DiskLoad(
+                usage=_gib(disk.used_bytes), total=_gib(disk.total_bytes), free=_gib(disk.free_bytes)
+            ),
+        )
+    )
+
+
+def gpu_load(gpus: Sequence[models.Gpu]) -> responses.GpuLoad:
+    """All GPUs as the one that the app shows: memory summed, usage averaged, the hottest temperature (S-6)."""
+    if not gpus:
+        return responses.GpuLoad()
+    temperatures = [gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None]
+    return responses.GpuLoad(
+        usage=round(sum(gpu.usage_percent for gpu in gpus) / len(gpus), 1),
+        memory=_gib(sum(gpu.used_bytes for gpu in gpus)),
+        memory_total=_gib(sum(gpu.total_bytes for gpu in gpus)),
+        temp=max(temperatures) if temperatures else UNSET,
+    )
+
+
+def _gib(size_bytes: int) -> float:
+    return round(size_bytes / _GIB, 1)
+
+
+def status_response(status: models.Status) -> responses.StatusResponse:
+    """`get_status`."""
+    loads = {
+        app_id: responses.AppLoadData(cpu=load.cpu_percent, ram_memory=load.ram_gib, gpu_memory=load.gpu_gib)
+        for app_id, load in status.app_loads.items()
+    }
+    return responses.StatusResponse(
+        version=status.version,
+        deps_ready=not status.missing_tools,
+        missing_deps=status.missing_tools,
+        patched=status.is_patched,
+        menu_shortcut=status.has_menu_shortcut,
+        desktop_shortcut=status.has_desktop_shortcut,
+        shortcut_version=status.active_version,
+        comfyui_running="comfyui" in loads,
+        running_processes=[],
+        app_resources=loads,
+        message=status.message,
+        release_info=responses.ReleaseInfo(
+            has_update=status.release.has_update,
+            latest_version=status.release.latest_version,
+            current_version=status.release.current_version,
+        ),
+        last_launch_log=status.last_launch_log,
+        last_launch_error=status.last_launch_error,
+    )
+
+
+def job_data(snapshot: models.JobSnapshot) -> responses.JobData:
+    """One job."""
+    return msgspec.convert(snapshot, responses.JobData, from_attributes=True)
