@@ -27,8 +27,11 @@ from pumas.rpc.methods import Session
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_S = 0.2  # for answers that are being written when the end is asked for
-_JOBS_S = 0.5  # for jobs to reach a safe point
+# The parts of the end; together less than the second that the client's bridge waits.
+_ANSWERS_S = 0.15  # for answers that are being written when the end is asked for
+_JOBS_S = 0.4  # for jobs to reach a safe point
+_LATE_ANSWERS_S = 0.1  # for the answers of calls that waited for those jobs
+_THREADS_S = 0.1  # for handler threads to be idle
 
 
 class _StrictParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
@@ -76,12 +79,16 @@ class Server:
         while not self._stopping.is_set():
             self._turn(1.0)
         self.wsgi.accepting = False
-        self._drain(_ANSWER_S)
+        self._drain(_ANSWERS_S)
         has_ended = self.api.close(_JOBS_S)
-        self._drain(_ANSWER_S / 2)
+        self._drain(_LATE_ANSWERS_S)
+        dispatcher = self.wsgi.task_dispatcher
+        dispatcher.shutdown(timeout=_THREADS_S)
+        if dispatcher.threads:
+            return False  # a thread that is still at work would write into closed sockets
         for channel in list(self.sockets.values()):
             channel.close()
-        return has_ended
+        return bool(has_ended)
 
     def _turn(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self.sockets, count=1)
@@ -123,6 +130,8 @@ def create_server(
             f"{host} can be reached by other machines; that needs --allow-remote and a token in PUMAS_TOKEN",
             parameter="host",
         )
+    # A burst of requests is nothing to warn about: they wait in a queue for milliseconds.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     session = Session(api)
     sockets: dict[int, Any] = {}
     app = _Late()

@@ -1,6 +1,6 @@
 //! One parsed `metadata.json` → the columns of the table `models` (`sqlite.md` 2.1).
 
-use super::json::{JsonError, Text, Value};
+use super::json::{Text, Value};
 use super::write::{to_text, Layout};
 
 /// Column values of one model; the id and the time of writing are the caller's.
@@ -65,16 +65,14 @@ fn is_empty(value: &Value<'_>) -> bool {
 
 fn find<'v, 'a>(members: &'v [(Text<'a>, Value<'a>)], key: &str) -> Option<&'v Value<'a>> {
     // A key may be written with escapes, so it is decoded before it is compared.
-    members.iter().find(|(name, _)| name.decode().is_ok_and(|name| name == key)).map(|(_, value)| value)
+    members.iter().find(|(name, _)| name.decode() == key).map(|(_, value)| value)
 }
 
 fn name_field(members: &[(Text<'_>, Value<'_>)], key: &str) -> Result<String, String> {
     match find(members, key) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::Text(text)) => text
-            .decode()
-            .map(std::borrow::Cow::into_owned)
-            .map_err(|error: JsonError| format!("`{key}`: {error}")),
+        None => Ok(String::new()),
+        Some(Value::Text(text)) => Ok(text.decode().into_owned()),
+        Some(Value::Null) => Err(format!("`{key}` is null")),
         Some(number @ (Value::Integer(_) | Value::Float(_))) => Ok(to_text(number, Layout::Compact)),
         Some(_) => Err(format!("`{key}` is not a text")),
     }
@@ -113,9 +111,9 @@ mod tests {
 
     #[test]
     fn missing_fields_have_their_defaults() {
-        let columns = read(r#"{"x": 1, "official_name": null}"#).columns.unwrap();
+        let columns = read(r#"{"x": 1}"#).columns.unwrap();
         assert_eq!((columns.tags_json.as_str(), columns.hashes_json.as_str()), ("[]", "{}"));
-        assert_eq!(columns.official_name, "");
+        assert_eq!(read(r#"{"official_name": null}"#).problem.as_deref(), Some("`official_name` is null"));
         assert_eq!(read(r#"{"official_name": 7}"#).columns.unwrap().official_name, "7");
     }
 }

@@ -49,7 +49,7 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text as UTF-16 code units; lone surrogates appear as they are.
+    /// The text as UTF-16 code units.
     pub fn units(self) -> Vec<u16> {
         let mut units = Vec::with_capacity(self.raw.len());
         let mut rest = self.raw;
@@ -73,14 +73,13 @@ impl<'a> Text<'a> {
     }
 
     /// The text itself.
-    ///
-    /// # Errors
-    /// `LoneSurrogate` when an escape names half a pair, which UTF-8 can't hold.
-    pub fn decode(self) -> Result<Cow<'a, str>, JsonError> {
-        if !self.has_escape {
-            return Ok(Cow::Borrowed(self.raw));
+    pub fn decode(self) -> Cow<'a, str> {
+        if self.has_escape {
+            // The parser let only whole surrogate pairs through.
+            Cow::Owned(String::from_utf16_lossy(&self.units()))
+        } else {
+            Cow::Borrowed(self.raw)
         }
-        String::from_utf16(&self.units()).map(Cow::Owned).map_err(|_| JsonError::LoneSurrogate)
     }
 
     fn is_same(self, other: Self) -> bool {
@@ -235,12 +234,31 @@ impl<'a> Parser<'a> {
                 if !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
                     return Err(self.syntax());
                 }
-                6
+                self.unicode_escape()?
             }
             _ => return Err(self.syntax()),
         };
         self.at += length;
         Ok(())
+    }
+
+    /// Length of the `\uXXXX` at the cursor, with the second half of a surrogate pair.
+    fn unicode_escape(&self) -> Result<usize, JsonError> {
+        let unit = |at: usize| u16::from_str_radix(self.text.get(at..at + 4)?, 16).ok();
+        match unit(self.at + 2) {
+            Some(0xd800..=0xdbff) => {
+                let follows = self.bytes.get(self.at + 6..self.at + 8) == Some(br"\u");
+                let low = if follows { unit(self.at + 8) } else { None };
+                // UTF-8 can't hold half a pair, so neither the index nor an answer could.
+                if matches!(low, Some(0xdc00..=0xdfff)) {
+                    Ok(12)
+                } else {
+                    Err(JsonError::LoneSurrogate)
+                }
+            }
+            Some(0xdc00..=0xdfff) => Err(JsonError::LoneSurrogate),
+            _ => Ok(6),
+        }
     }
 
     fn enter(&mut self, depth: usize) -> Result<(), JsonError> {
@@ -351,6 +369,9 @@ mod tests {
         assert!(matches!(fails("\"\\x\""), JsonError::Syntax(_)));
         assert!(matches!(fails("\"\\u12g4\""), JsonError::Syntax(_)));
         assert!(matches!(fails("\"\\u12"), JsonError::Syntax(_)));
+        for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\u0041""#, r#"{"\ud83d": 1}"#] {
+            assert_eq!(fails(text), JsonError::LoneSurrogate, "{text}");
+        }
         assert_eq!(fails("\u{feff}{}"), JsonError::ByteOrderMark);
         assert_eq!(fails("1e999"), JsonError::NumberRange(0));
         assert_eq!(parse(b"\"\xe9\"", 8).unwrap_err(), JsonError::NotUtf8);
