@@ -17,6 +17,7 @@ from pumas import PumasApi
 from pumas.config import Config
 from pumas.rpc.server import create_server
 
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """With PUMAS_REQUIRE_ALL a skipped test is a failed one: the run must show everything."""

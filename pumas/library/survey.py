@@ -86,7 +86,7 @@ def _resolve_link(library: Path, below: str, survey: Survey) -> Path | None:
 
 
 def _problem(path: str, reason: str) -> DocumentProblem:
-    return DocumentProblem(path=path.encode("utf-8", "backslashreplace").decode(), reason=reason)
+    return DocumentProblem(path=os.fsencode(path).decode("utf-8", "backslashreplace"), reason=reason)
 
 
 def read_rows(

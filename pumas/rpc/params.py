@@ -109,7 +109,7 @@ def _convert(name: str, value: object, annotation: Any, *, is_required: bool) ->
     except msgspec.ValidationError as exc:
         expected = _expected(annotation) if is_required else _expected(annotation | None)
         came = _CAME.get(type(value), "something else")
-        if isinstance(value, list):
+        if isinstance(value, list) and "list" in expected:
             came = "a list with something else in it"
         raise InvalidInput(f"`{name}` must be {expected}, but {came} came", parameter=name) from exc
 

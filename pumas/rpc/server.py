@@ -67,8 +67,9 @@ class Server:
 
     def stop(self) -> None:
         """Ask the server to end; safe from any thread and from a signal handler."""
-        self._stopping.set()
-        self.wsgi.pull_trigger()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self.wsgi.pull_trigger()
 
     def serve(self) -> bool:
         """Answer until `stop`, then let answers go out and jobs reach a safe point.
@@ -124,6 +125,8 @@ def create_server(
         InvalidInput: The host can be reached by others and that was not allowed, or it can't be resolved.
         PortInUse: Another program listens there.
     """
+    if not 0 <= port <= 65535:
+        raise InvalidInput(f"The port must be a number from 0 to 65535, not {port}", parameter="port")
     is_remote = not is_loopback_address(host)
     if is_remote and not (is_remote_allowed and config.token):
         raise InvalidInput(

@@ -10,6 +10,7 @@ The whole map is in `contract/storage.md` §2.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,9 @@ _MADE_AT_START = (
     "comfyui-versions",
     "ollama-versions",
 )
+
+_LONGEST_PATH = 4096  # what the system takes; anything longer can't exist
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
             message = f"{exc.filename} is not a folder, but the launcher root needs one there; move it away"
             raise UnusableRoot(message, parameter="launcher_root") from exc
         return Layout(root), False
-    return Layout(root), True
+    layout = Layout(root)
+    return layout, os.access(layout.library, os.W_OK)
 
 
 def default_root(config: Config, start: Path) -> tuple[Path, bool]:
@@ -122,6 +127,8 @@ def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:
         InvalidInput: It is absolute, holds a NUL or `..`, or leads out of `base`; `parameter` is named.
     """
     parts = relative.replace("\\", "/").split("/")
+    if len(relative) > _LONGEST_PATH or any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in parts):
+        raise InvalidInput(f"`{parameter}` is longer than a path can be", parameter=parameter)
     if "\0" in relative or ".." in parts or Path(relative).is_absolute() or relative.startswith(("/", "\\")):
         raise InvalidInput(f"`{parameter}` must be a path below the library", parameter=parameter)
     with system_errors("Resolving a path"):

@@ -61,13 +61,19 @@ def test_nothing_is_left_out_without_a_reason():
 
 def test_the_server_listens_as_the_original_did():
     (listen,) = [row["value"] for row in _ALL["built_in"] if (row["area"], row["name"]) == ("rpc", "listen")]
-    assert {"host": config.DEFAULT_HOST, "port": config.DEFAULT_PORT} == listen
+    assert listen == {"host": config.DEFAULT_HOST, "port": config.DEFAULT_PORT}
 
 
 def test_every_setting_can_be_given_in_the_environment():
     given = config.Config.from_env(
-        {"PUMAS_LAUNCHER_ROOT": "/x", "PUMAS_GITHUB_API_BASE": "http://127.0.0.1:1", "PUMAS_OFFLINE": "1",
-         "PUMAS_MAX_BODY_BYTES": "10", "PUMAS_ALLOWED_ORIGINS": "http://a, http://b", "PUMAS_TOKEN": ""}
+        {
+            "PUMAS_LAUNCHER_ROOT": "/x",
+            "PUMAS_GITHUB_API_BASE": "http://127.0.0.1:1",
+            "PUMAS_OFFLINE": "1",
+            "PUMAS_MAX_BODY_BYTES": "10",
+            "PUMAS_ALLOWED_ORIGINS": "http://a, http://b",
+            "PUMAS_TOKEN": "",
+        }
     )
     assert str(given.launcher_root) == "/x"
     assert (given.github_api_base, given.offline, given.max_body_bytes) == ("http://127.0.0.1:1", True, 10)

@@ -33,7 +33,7 @@ def write_model(library: Path, model_id: str, **fields: object) -> Path:
     document = {
         "model_id": name,
         "family": folder.parent.name,
-        "model_type": model_id.split("/")[0],
+        "model_type": model_id.split("/", maxsplit=1)[0],
         "official_name": name,
         "cleaned_name": name,
         "tags": [],

@@ -1,0 +1,192 @@
+"""Roots that are damaged, foreign or read-only: what can be served is, nothing is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from support.process import server_process
+from support.roots import write_model
+
+from pumas import PumasApi
+from pumas.errors import Damaged, Unavailable
+
+
+@pytest.fixture
+def root(library):
+    for n in range(5):
+        write_model(library, f"llm/llama/M{n}", description="words")
+    root = library.parents[1]
+    with PumasApi(root) as api:
+        api.refresh_models().result(30)
+        api.search_models_fts("words")
+    return root
+
+
+def _ids(api: PumasApi) -> list[str]:
+    return [model.model_id for model in api.list_models()]
+
+
+@pytest.mark.parametrize(
+    "damage", ["text", "empty", "truncated", "zeroed", "folder", "fifo", "foreign", "other-columns"]
+)
+def test_an_index_that_is_none_is_set_aside_and_made_again(root, library, damage):
+    path = library / "models.db"
+    data = path.read_bytes()
+    path.unlink()
+    if damage == "text":
+        path.write_text("this is not a database, but somebody may want to see it " * 100)
+    elif damage == "empty":
+        path.touch()
+    elif damage == "truncated":
+        path.write_bytes(data[: len(data) // 2 + 100])
+    elif damage == "zeroed":
+        path.write_bytes(data[:100] + bytes(len(data) - 100))
+    elif damage == "folder":
+        path.mkdir()
+    elif damage == "fifo":
+        os.mkfifo(path)
+    else:
+        with closing(sqlite3.connect(path)) as db:
+            if damage == "foreign":
+                db.execute("CREATE TABLE theirs (x)")
+            else:
+                db.execute("CREATE TABLE models (id TEXT PRIMARY KEY, title TEXT)")
+            db.commit()
+    with PumasApi(root) as api:
+        api.refresh_models().result(30)
+        assert _ids(api) == [f"llm/llama/M{n}" for n in range(5)]
+        assert api.search_models_fts("words").total_count == 5
+    kept = list(library.glob("models.db.damaged-*"))
+    if damage in ("empty", "foreign"):
+        assert kept == []  # an empty file is an empty database; other tables are left in peace
+    else:
+        assert len(kept) == 1
+    if damage == "foreign":
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flipped_bits_never_stop_the_server(root, library, seed):
+    path = library / "models.db"
+    data = bytearray(path.read_bytes())
+    for n in range(20):
+        place = int.from_bytes(hashlib.sha256(f"{seed} {n}".encode()).digest()[:8]) % len(data)
+        data[place] ^= 1 << (n % 8)
+    path.write_bytes(data)
+    with PumasApi(root) as api:
+        for call in (api.list_models, lambda: api.search_models_fts("words"), api.get_library_status):
+            try:
+                call()
+            except (Damaged, Unavailable) as exc:
+                assert "Traceback" not in str(exc)  # a sentence, not a crash
+        api.rebuild_index().result(30)
+        assert _ids(api) == [f"llm/llama/M{n}" for n in range(5)]
+        assert api.search_models_fts("words").total_count == 5
+
+
+def test_the_missing_index_of_a_library_with_models_is_made_by_itself(root, library):
+    for path in library.glob("models.db*"):
+        path.unlink()
+    with PumasApi(root) as api:
+        for job in api._root.jobs.jobs():
+            job.result(30)
+        assert len(_ids(api)) == 5
+
+
+def _snapshot(root: Path) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for folder, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            path = Path(folder, name)
+            kind = os.readlink(path) if path.is_symlink() else "folder" if path.is_dir() else path.read_bytes()
+            found[str(path.relative_to(root))] = kind
+    return found
+
+
+def test_opening_the_recorded_root_changes_nothing_but_the_log(fixture_root):
+    before = _snapshot(fixture_root)
+    with server_process(fixture_root) as (process, client):
+        for method in ("get_status", "get_models", "get_library_status", "get_disk_space", "get_system_resources"):
+            client.call(method)
+        client.call("search_models_fts", {"query": "llama"})
+        client.call("refresh_model_index")
+        client.call("get_model_overrides", {"rel_path": "llm/llama/model"})
+        client.call("shutdown")
+        process.wait(5)
+    after = _snapshot(fixture_root)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed == {"launcher-data/logs/launcher.log"}
+
+
+@contextmanager
+def _read_only(root: Path, mount_point: Path):
+    """The root on a file system that refuses writes, also to the superuser."""
+    mount_point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(mount_point)], check=True, capture_output=True)
+    try:
+        shutil.copytree(root, mount_point / "root", symlinks=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(mount_point)], check=True, capture_output=True)
+        yield mount_point / "root"
+    finally:
+        subprocess.run(["umount", "-l", str(mount_point)], check=True)
+
+
+def _can_mount(tmp_path: Path) -> bool:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    probe = tmp_path / "probe"
+    probe.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(probe)], capture_output=True, check=False).returncode:
+        return False
+    subprocess.run(["umount", "-l", str(probe)], check=True)
+    return True
+
+
+def test_a_read_only_root_is_served_and_writes_are_refused_with_a_sentence(root, tmp_path):
+    if not _can_mount(tmp_path):
+        pytest.skip("needs permission to mount")
+    with _read_only(root, tmp_path / "mounted") as mounted, server_process(mounted) as (process, client):
+        assert len(client.call("get_models")["models"]) == 5
+        assert client.call("search_models_fts", {"query": "words"})["total_count"] == 5
+        assert client.call("get_status")["success"] is True
+        answer = client.call("update_model_overrides", {"rel_path": "llm/llama/M1", "overrides": {}})
+        assert answer["success"] is False
+        assert "permission" in answer["error"]
+        answer = client.call("refresh_model_index")
+        assert answer["success"] is False
+        assert "read-only" in answer["error"]
+        client.call("shutdown")
+        assert process.wait(5) == 0
+
+
+def test_a_full_drive_loses_nothing(root, tmp_path):
+    if not _can_mount(tmp_path):
+        pytest.skip("needs permission to mount")
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(small)], check=True)
+    try:
+        shutil.copytree(root, small / "root", symlinks=True)
+        with PumasApi(small / "root") as api:
+            api.update_model_overrides("llm/llama/M1", {"mine": 1})
+            with (small / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+                while True:
+                    filler.write(bytes(4096))
+            with pytest.raises(OSError, match="full") as caught:
+                api.update_model_overrides("llm/llama/M1", {"mine": "x" * 100_000})
+            assert caught.value.kind == "no_space"
+            assert api.get_model_overrides("llm/llama/M1") == {"mine": 1}
+            assert api.search_models_fts("words").total_count == 5
+            (small / "filler").unlink()
+            api.update_model_overrides("llm/llama/M1", {"mine": 2})
+            assert api.get_model_overrides("llm/llama/M1") == {"mine": 2}
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)

@@ -1,0 +1,77 @@
+"""Two servers on one root: writers queue, readers never wait, nobody sees half a state."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+
+from support.process import server_process
+from support.roots import write_model
+
+
+def test_both_work_and_agree(library):
+    root = library.parents[1]
+    for n in range(50):
+        write_model(library, f"llm/f{n % 5}/M{n}", description="shared words")
+    with server_process(root) as (_, one), server_process(root) as (_, two):
+        failures = []
+
+        def work(client, offset) -> None:
+            try:
+                for n in range(15):
+                    write_model(library, f"llm/new{offset}/N{n}", description="shared words")
+                    assert client.call("refresh_model_index")["success"] is True
+                    page = client.call("search_models_fts", {"query": "shared", "limit": 1000})
+                    assert page["total_count"] == len(page["models"]) >= 50
+                    overrides = {"rel_path": "llm/f0/M0", "overrides": {"by": offset, "n": n}}
+                    assert client.call("update_model_overrides", overrides)["success"] is True
+                    stored = client.call("get_model_overrides", {"rel_path": "llm/f0/M0"})["overrides"]
+                    assert set(stored) == {"by", "n"}
+            except AssertionError as exc:
+                failures.append(exc)
+
+        threads = [threading.Thread(target=work, args=(client, n)) for n, client in enumerate((one, two))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert failures == []
+        assert one.call("get_models") == two.call("get_models")
+        assert len(one.call("get_models")["models"]) == 80
+        one.call("shutdown")
+        assert len(two.call("get_models")["models"]) == 80
+    with closing(sqlite3.connect(library / "models.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.execute("INSERT INTO model_search(model_search) VALUES ('integrity-check')")
+        assert db.execute("SELECT count(*) FROM model_search").fetchone() == (80,)
+
+
+def test_a_server_killed_while_it_writes_leaves_a_good_index(library):
+    root = library.parents[1]
+    for round_number in range(4):
+        for n in range(150):
+            write_model(library, f"llm/f{n % 5}/M{n}", description=f"round {round_number}")
+        with server_process(root) as (process, client):
+            caller = threading.Thread(target=lambda client=client: _ignore(client))
+            caller.start()
+            if round_number % 2:
+                while not client.call("get_library_status")["indexing"] and caller.is_alive():
+                    pass
+            process.kill()
+            caller.join(20)
+    with server_process(root) as (_, client):
+        assert len(client.call("get_models")["models"]) == 150
+        assert client.call("search_models_fts", {"query": "round"})["total_count"] == 150
+    with closing(sqlite3.connect(library / "models.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def _ignore(client) -> None:
+    try:
+        client.call("get_models")
+    except (OSError, AssertionError, ValueError, EOFError):
+        return
+    except Exception as exc:
+        if type(exc).__module__ != "http.client":
+            raise

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pumas.apps.releases import latest_cached_release
+from pumas.apps.versions import active_version, installed_versions, version_key
+from pumas.store.paths import Layout, open_layout
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    return open_layout(tmp_path / "root")[0]
+
+
+def _install(layout: Layout, *tags: str, **chosen: object) -> None:
+    for tag in tags:
+        folder = layout.versions_folder("comfyui") / tag
+        (folder / "venv/bin").mkdir(parents=True)
+        (folder / "main.py").touch()
+        (folder / "venv/bin/python").touch()
+    document = {"installed": {tag: {} for tag in tags}, "lastSelectedVersion": None, "defaultVersion": None, **chosen}
+    layout.versions_document("comfyui").write_text(json.dumps(document))
+
+
+def test_the_choice(layout):
+    assert active_version(layout, "comfyui") is None
+    _install(layout, "v0.9.0", "v0.10.0", "v0.2.0")
+    assert active_version(layout, "comfyui") == "v0.10.0"
+    _install(layout, lastSelectedVersion="v0.2.0", installed={"v0.9.0": {}, "v0.2.0": {}})
+    assert active_version(layout, "comfyui") == "v0.2.0"
+    _install(layout, lastSelectedVersion="v0.2.0", defaultVersion="v0.9.0", installed={"v0.9.0": {}, "v0.2.0": {}})
+    assert active_version(layout, "comfyui") == "v0.9.0"
+    (layout.versions_folder("comfyui") / "v0.9.0" / "main.py").unlink()
+    assert installed_versions(layout, "comfyui") == ["v0.2.0"]
+    assert active_version(layout, "comfyui") == "v0.2.0"
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"installed": [1]}', '{"installed": {"../x": {}, "..": {}}}', "null"])
+def test_a_damaged_document_means_none(layout, text):
+    layout.versions_document("comfyui").write_text(text)
+    assert active_version(layout, "comfyui") is None
+
+
+def test_the_backup_is_used_for_a_damaged_document(layout):
+    _install(layout, "v1.0.0")
+    path = layout.versions_document("comfyui")
+    path.rename(path.with_name(path.name + ".bak"))
+    path.write_text("{")
+    assert active_version(layout, "comfyui") == "v1.0.0"
+
+
+def test_tags_are_ordered_as_versions():
+    tags = ["v0.9", "v0.10", "v0.10.1", "v1.0-rc1", "v1.0", "v1.0.1"]
+    assert sorted(reversed(tags), key=version_key) == tags
+
+
+def test_the_newest_cached_release(layout):
+    assert latest_cached_release(layout, "comfyui") is None
+    path = layout.releases_document("comfyui")
+    path.write_text(json.dumps({"releases": [{"tag_name": "v2"}, {"tag_name": "v1"}]}))
+    assert latest_cached_release(layout, "comfyui") == "v2"
+    for text in ("{", "[]", '{"releases": {}}', '{"releases": [5]}', '{"releases": [{"tag_name": 5}]}', "null"):
+        path.write_text(text)
+        assert latest_cached_release(layout, "comfyui") is None
+
+
+def test_ollama_has_its_own_documents(layout):
+    folder = layout.versions_folder("ollama") / "v0.5.4"
+    folder.mkdir(parents=True)
+    (folder / "ollama").touch()
+    layout.versions_document("ollama").write_text('{"installed": {"v0.5.4": {}}}')
+    assert active_version(layout, "ollama") == "v0.5.4"

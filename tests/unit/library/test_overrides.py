@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.roots import write_model
+
+from pumas import PumasApi
+from pumas.errors import InvalidInput, ModelNotFound
+
+
+@pytest.fixture
+def api(library):
+    write_model(library, "llm/llama/A")
+    with PumasApi(library.parents[1]) as api:
+        yield api
+
+
+def test_what_is_stored_is_read_again(api, library):
+    assert api.get_model_overrides("llm/llama/A") == {}
+    api.update_model_overrides("llm/llama/A", {"version_ranges": {"comfyui": ">=0.6"}, "mine": [1]})
+    assert api.get_model_overrides("llm/llama/A") == {"version_ranges": {"comfyui": ">=0.6"}, "mine": [1]}
+    path = library / "llm/llama/A/overrides.json"
+    assert path.read_text() == json.dumps({"version_ranges": {"comfyui": ">=0.6"}, "mine": [1]}, indent=2)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["A.gguf", "metadata.json", "overrides.json"]
+
+
+@pytest.mark.parametrize(
+    "model_id", ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/llama", "llm/llama/A/../A", "a\0b", "llm\\..\\.."]
+)
+def test_what_is_no_model_is_not_found(api, model_id, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert api.get_model_overrides(model_id) == {}
+    with pytest.raises(ModelNotFound):
+        api.update_model_overrides(model_id, {"x": 1})
+    assert [path for path in sorted(tmp_path.rglob("*")) if ".pumas" not in str(path)] == before
+
+
+def test_links_out_of_the_library_are_not_followed(api, library, tmp_path):
+    outside = write_model(tmp_path, "outside")
+    (outside / "overrides.json").write_text('{"secret": 1}')
+    (library / "llm" / "linked").symlink_to(outside)
+    assert api.get_model_overrides("llm/linked") == {}
+    with pytest.raises(ModelNotFound):
+        api.update_model_overrides("llm/linked", {})
+    (library / "llm/llama/A/overrides.json").symlink_to(outside / "overrides.json")
+    assert api.get_model_overrides("llm/llama/A") == {}
+    api.update_model_overrides("llm/llama/A", {"mine": 1})
+    assert json.loads((outside / "overrides.json").read_text()) == {"secret": 1}
+    assert api.get_model_overrides("llm/llama/A") == {"mine": 1}
+
+
+@pytest.mark.parametrize("ranges", [None, [], "x", {"comfyui": 5}, {"comfyui": None}])
+def test_a_known_field_of_a_wrong_form_is_named(api, library, ranges):
+    with pytest.raises(InvalidInput, match="version_ranges"):
+        api.update_model_overrides("llm/llama/A", {"version_ranges": ranges})
+    assert not (library / "llm/llama/A/overrides.json").exists()
+
+
+def test_a_damaged_file_reads_as_empty_and_can_be_replaced(api, library):
+    path = library / "llm/llama/A/overrides.json"
+    for text in ("{", "[1]", "null"):
+        path.write_text(text)
+        assert api.get_model_overrides("llm/llama/A") == {}
+    api.update_model_overrides("llm/llama/A", {"x": 1})
+    assert api.get_model_overrides("llm/llama/A") == {"x": 1}
