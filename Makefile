@@ -1,0 +1,132 @@
+# The commands. `run`, `test`, `lint`, `bench` and `wheels` are complete from a bare machine: they name what is
+# missing, make .venv, install exact versions (.ci/constraints.txt) and build the native code. A second run finds the
+# stamps and starts at once.
+
+PYTHON ?= python3
+PORT ?= 8317
+ROOT ?=
+K ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps belong to a place: an environment that was moved or copied with its folder points at the old one.
+STAMPS := $(VENV)/stamps-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+CONSTRAINTS := .ci/constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PINNED := --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS)
+MANIFEST := --locked --manifest-path _native/Cargo.toml
+# Folders too: they change when a file goes away.
+NATIVE := $(wildcard _native/*.toml _native/Cargo.lock _native/README.md) \
+  $(shell find _native/src _native/python -name __pycache__ -prune -o -print)
+RUNTIME := $(STAMPS)/native $(STAMPS)/package
+
+export PYTHON
+export MYPYPATH := _native/python
+# PyO3 asks an interpreter for its version: always the one that the wheel is for.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+# Two pips in one environment damage it; the steps that take long (cargo, pytest) use all cores anyway.
+.NOTPARALLEL:
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: help run test test-native lint lint-style lint-types lint-project lint-native format bench wheels clean
+.PHONY: tools lint-tools
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUNTIME) ## serve the sample library; PORT=8317, ROOT=folder to serve another launcher root
+	@$(BIN)/pumas-rpc --sample --port $(PORT) $(if $(ROOT),--launcher-root '$(ROOT)')
+
+ifeq ($(strip $(K)),)
+test: lint-tools lint test-native $(RUNTIME) $(STAMPS)/tests ## lint, then all tests with coverage; K=expression for matching tests only
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report term:skip-covered
+	@$(BIN)/python .ci/check_coverage.py
+else
+test: $(RUNTIME) $(STAMPS)/tests
+	$(BIN)/pytest -k '$(K)'
+endif
+
+test-native: | tools ## the tests of the native code (no Python needed)
+	cargo test $(MANIFEST) --quiet
+
+lint: lint-style lint-types lint-project lint-native ## every check that runs nothing; `make -k lint` goes on after a fault
+
+lint-style: $(STAMPS)/tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lint-types: $(RUNTIME) $(STAMPS)/tests
+	$(BIN)/mypy --explicit-package-bases pumas benchmarks tests
+	$(BIN)/mypy .ci/*.py wheels/*.py
+	$(BIN)/python -m mypy.stubtest pumas_native._native --allowlist .ci/stubtest-allowlist.txt
+
+lint-project: $(RUNTIME) $(STAMPS)/tests
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python .ci/check_version.py
+	$(BIN)/python .ci/check_sizes.py
+	$(BIN)/python .ci/check_lock.py
+	$(BIN)/python .ci/readme_table.py --check
+
+lint-native: lint-tools $(STAMPS)/venv
+	cargo fmt --manifest-path _native/Cargo.toml --check
+	cargo clippy $(MANIFEST) --quiet --all-targets --all-features -- -D warnings
+
+format: lint-tools $(STAMPS)/tests ## rewrite the sources in the form that lint wants
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	cargo fmt --manifest-path _native/Cargo.toml
+
+bench: $(RUNTIME) $(STAMPS)/tests ## the benchmarks in full size
+	$(BIN)/pytest benchmarks --benchmark-enable --size full --timeout 0 -p no:xdist -p no:randomly
+
+wheels: $(STAMPS)/wheels ## build both wheels into wheels/dist and try them in an empty environment
+	$(BIN)/python wheels/build.py
+	$(BIN)/python wheels/smoke.py
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) _native/target build wheels/dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find pumas tests benchmarks wheels .ci _native/python -name __pycache__ -prune -exec rm -rf {} +
+
+tools:
+	@sh .ci/check_tools.sh
+
+lint-tools:
+	@sh .ci/check_tools.sh test
+
+# Each step takes its stamp when it begins and leaves it when it has succeeded: what changes meanwhile is newer.
+BEGIN = @mkdir -p $(@D) && : > $@.begun
+END = @mv $@.begun $@
+
+$(STAMPS)/venv: | tools
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BEGIN)
+	$(END)
+
+$(STAMPS)/pip: $(STAMPS)/venv $(CONSTRAINTS)
+	$(BEGIN)
+	$(PIP) install --quiet --upgrade --constraint $(CONSTRAINTS) pip
+	$(END)
+
+# --force-reinstall: the version stays while the code changes.
+$(STAMPS)/native: $(STAMPS)/pip $(NATIVE) | tools
+	$(BEGIN)
+	$(PIP) install --quiet $(PINNED) --no-deps --force-reinstall ./_native
+	$(END)
+
+# setuptools warns at length that an editable install is one.
+$(STAMPS)/package: $(STAMPS)/pip pyproject.toml | $(STAMPS)/native
+	$(BEGIN)
+	PYTHONWARNINGS=ignore $(PIP) install --quiet $(PINNED) --editable .
+	$(END)
+
+$(STAMPS)/tests: $(STAMPS)/pip pyproject.toml
+	$(BEGIN)
+	$(PIP) install --quiet $(PINNED) --group lint --group test
+	$(END)
+
+$(STAMPS)/wheels: $(STAMPS)/pip pyproject.toml | tools
+	$(BEGIN)
+	$(PIP) install --quiet $(PINNED) --group wheels
+	$(END)
