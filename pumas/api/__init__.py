@@ -12,7 +12,8 @@ from pumas.api.models import ModelOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.config import SHUTDOWN_S, Config
-from pumas.models import RootInfo
+from pumas.jobs import Job
+from pumas.models import RefreshReport, RootInfo
 
 __all__ = ["PumasApi"]
 
@@ -40,8 +41,10 @@ class PumasApi(ModelOperations, SystemOperations, JobOperations):
         with_samples: bool = False,
     ) -> None:
         self._root = LauncherRoot(root, config or Config.from_env(), with_samples=with_samples)
+        self.opening_refresh: Job[RefreshReport] | None = None
+        """The job that fills an index which had to be made, if there is anything to fill it with."""
         if self._root.index.is_new and self._root.has_models:
-            self.refresh_models()
+            self.opening_refresh = self.refresh_models()
 
     def __enter__(self) -> Self:
         return self

@@ -30,3 +30,11 @@ class JobOperations:
             JobNotFound: There is none of that id.
         """
         return self._root.jobs.job(job_id).cancel()
+
+    def end_jobs(self, timeout_s: float) -> bool:
+        """Cancel all jobs and wait for their safe points; from then on no work is taken.
+
+        Returns:
+            Whether all had ended within `timeout_s`.
+        """
+        return self._root.end_jobs(timeout_s)

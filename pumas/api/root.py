@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from pathlib import Path
-from time import monotonic
 
 import pumas_native
 
@@ -14,7 +13,6 @@ from pumas import __version__
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure
 from pumas.jobs import JobPool
-from pumas.library.samples import write_samples
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
@@ -36,6 +34,8 @@ class LauncherRoot:
         if not self.is_writable:
             logger.warning("the launcher root %s is read-only: what is there is served, nothing is written", folder)
         if with_samples and is_users_own and is_new:
+            from pumas.library.samples import write_samples  # noqa: PLC0415 - once in the life of a root
+
             write_samples(self.layout.library)
         self.index = Index(Database(self.layout.models_db, is_writable=self.is_writable))
         self.jobs = JobPool(JOB_WORKERS)
@@ -54,19 +54,25 @@ class LauncherRoot:
         """Which root this is."""
         return RootInfo(root=self.layout.root, is_writable=self.is_writable)
 
-    def close(self, timeout_s: float = SHUTDOWN_S) -> bool:
-        """End jobs at their safe points, then close the databases.
+    def end_jobs(self, timeout_s: float) -> bool:
+        """Cancel all jobs and wait for their safe points; no new ones are taken.
 
         Returns:
-            Whether every job reached a safe point in time. If not, the databases stay open for it: what it has not
-            committed is undone when the process ends.
+            Whether all had ended in time.
         """
-        begun = monotonic()
-        has_ended = self.jobs.close(timeout_s)
+        return self.jobs.close(timeout_s)
+
+    def close(self, timeout_s: float = SHUTDOWN_S) -> bool:
+        """End jobs, then close the databases.
+
+        Returns:
+            Whether every job had ended in time. If not, the databases stay open for it: what it has not committed is
+            undone when the process ends.
+        """
+        has_ended = self.end_jobs(timeout_s)
         if has_ended:
             self.index.close()
         self.resources.close()
-        logger.info("closed %s in %.3f s", self.layout.root, monotonic() - begun)
         return has_ended
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 from pumas.errors import PumasError
 from pumas.store.documents import read_document
@@ -14,8 +16,19 @@ logger = logging.getLogger(__name__)
 
 def latest_cached_release(layout: Layout, app_id: str) -> str | None:
     """Tag of the newest release in the cache; None without a cache, or with one that can't be read (D-38)."""
+    path = layout.releases_document(app_id)
     try:
-        document = read_document(layout.releases_document(app_id))
+        status = path.stat()
+    except OSError:
+        return None
+    return _latest_tag(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=8)
+def _latest_tag(path: Path, *_: int) -> str | None:
+    # PERF: the app asks twice a second, and a list of a thousand releases is megabytes: read again when it has changed.
+    try:
+        document = read_document(path)
     except PumasError as exc:
         logger.info("the cached release list is not used: %s", exc)
         return None

@@ -17,16 +17,13 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
 
 def installed_versions(layout: Layout, app_id: str) -> list[str]:
     """Tags in the document whose files are complete, in the document's order."""
-    installed = _document(layout, app_id).get("installed")
-    if not isinstance(installed, Mapping):
-        return []
-    return [tag for tag in installed if _TAG.fullmatch(tag) and _is_complete(layout, app_id, tag)]
+    return _complete_tags(layout, app_id, _document(layout, app_id))
 
 
 def active_version(layout: Layout, app_id: str) -> str | None:
     """The chosen version, else the last selected one, else the newest; None when none is installed."""
     document = _document(layout, app_id)
-    installed = installed_versions(layout, app_id)
+    installed = _complete_tags(layout, app_id, document)
     for key in ("defaultVersion", "lastSelectedVersion"):
         tag = document.get(key)
         if tag in installed:
@@ -38,6 +35,13 @@ def version_key(tag: str) -> tuple[tuple[int, int, str], ...]:
     """Order tags as versions: numbers by value (`v0.10` after `v0.9`), a release after its candidates (D-21)."""
     parts = re.findall(r"\d+|[A-Za-z]+", tag.lstrip("vV"))
     return (*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, ""))
+
+
+def _complete_tags(layout: Layout, app_id: str, document: Mapping[str, object]) -> list[str]:
+    installed = document.get("installed")
+    if not isinstance(installed, Mapping):
+        return []
+    return [tag for tag in installed if _TAG.fullmatch(tag) and _is_complete(layout, app_id, tag)]
 
 
 def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:

@@ -7,14 +7,13 @@ keeps a model from being listed (L-28).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
 import msgspec
 
 from pumas.library.related import related_available
 from pumas.models import Model
 
-_MODEL_SUFFIXES = frozenset({".gguf", ".safetensors", ".ckpt", ".pt", ".bin"})  # `storage.md` §4.2, `hashes`
+_MODEL_SUFFIXES = (".gguf", ".safetensors", ".ckpt", ".pt", ".bin")  # `storage.md` §4.2, `hashes`
 
 
 def model_of(model_id: str, metadata_json: str) -> Model | None:
@@ -78,6 +77,7 @@ def _primary_file(files: object) -> str | None:
 
 
 def _is_model_file(name: str) -> bool:
-    path = PurePosixPath(name)
-    is_inside = not path.is_absolute() and ".." not in path.parts and "\0" not in name
-    return is_inside and path.suffix.lower() in _MODEL_SUFFIXES
+    # PERF: pathlib here doubles the time of listing 10,000 models (bench_http).
+    if not name.lower().endswith(_MODEL_SUFFIXES):
+        return False
+    return not name.startswith("/") and "\0" not in name and ".." not in name.split("/")

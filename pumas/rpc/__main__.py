@@ -12,7 +12,7 @@ from pathlib import Path
 from pumas.api import PumasApi
 from pumas.config import DEFAULT_HOST, DEFAULT_PORT, Config
 from pumas.errors import PumasError
-from pumas.rpc.logs import configure_logging
+from pumas.rpc.logs import log_to_console, log_to_file
 from pumas.rpc.server import Server, create_server, stop_on_signals
 
 logger = logging.getLogger(__name__)
@@ -46,10 +46,11 @@ def run_server(
     Raises:
         PumasError: The root can't be opened, or the server can't listen.
     """
+    log_to_console(debug=debug)
     config = Config.from_env()
     api = PumasApi(root, config=config, with_samples=sample)
     try:
-        configure_logging(api.logs, debug=debug)
+        log_to_file(api.logs)
         server = create_server(api, config, host=host, port=port, is_remote_allowed=allow_remote)
     except BaseException:
         api.close()

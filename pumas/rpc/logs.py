@@ -12,19 +12,19 @@ from pumas.constants import LOG_FILE_BACKUP_COUNT, LOG_FILE_MAX_BYTES
 logger = logging.getLogger(__name__)
 
 
-def configure_logging(folder: Path, *, debug: bool) -> None:
-    """Set up the log file and the console; without permission to write, the console alone.
-
-    Args:
-        folder: `launcher-data/logs` of the root.
-        debug: Show everything on the console, not only warnings.
-    """
+def log_to_console(*, debug: bool) -> None:
+    """Show warnings on standard error; with `debug` everything."""
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if debug else logging.INFO)
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.DEBUG if debug else logging.WARNING)
     console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     root.addHandler(console)
+
+
+def log_to_file(folder: Path) -> None:
+    """Write lines to `launcher.log` in `folder` too; without permission to write, say so and go on."""
+    root = logging.getLogger()
     try:
         file = logging.handlers.RotatingFileHandler(
             folder / "launcher.log",
@@ -39,5 +39,5 @@ def configure_logging(folder: Path, *, debug: bool) -> None:
     file.setLevel(logging.INFO)
     file.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s", "%Y-%m-%d %H:%M:%S"))
     root.addHandler(file)
-    levels = (logging.getLevelName(file.level), logging.getLevelName(console.level))
-    logger.info("Logging initialized: file=%s (level=%s), console (level=%s)", file.baseFilename, *levels)
+    console = "DEBUG" if root.level == logging.DEBUG else "WARNING"
+    logger.info("Logging initialized: file=%s (level=INFO), console (level=%s)", file.baseFilename, console)

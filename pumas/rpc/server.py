@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -67,8 +68,9 @@ class Server:
 
     def stop(self) -> None:
         """Ask the server to end; safe from any thread and from a signal handler."""
-        if not self._stopping.is_set():
-            self._stopping.set()
+        self._stopping.set()
+        # Once the loop has ended by itself there is nothing left to wake, and the pipe that wakes it is closed.
+        with suppress(OSError):
             self.wsgi.pull_trigger()
 
     def serve(self) -> bool:
@@ -81,15 +83,15 @@ class Server:
             self._turn(1.0)
         self.wsgi.accepting = False
         self._drain(_ANSWERS_S)
-        has_ended = self.api.close(_JOBS_S)
+        has_ended = self.api.end_jobs(_JOBS_S)
         self._drain(_LATE_ANSWERS_S)
         dispatcher = self.wsgi.task_dispatcher
         dispatcher.shutdown(timeout=_THREADS_S)
         if dispatcher.threads:
-            return False  # a thread that is still at work would write into closed sockets
+            return False  # a thread that is still at work needs its sockets and its database
         for channel in list(self.sockets.values()):
             channel.close()
-        return bool(has_ended)
+        return self.api.close(0) and has_ended
 
     def _turn(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self.sockets, count=1)

@@ -17,7 +17,7 @@ from pumas.search.query import match_expression, quote
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> PumasApi:
+def recorded(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     target = root / "shared-resources" / "models"
     target.mkdir(parents=True)

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.client import Client
 
 
-def start_process(root: Path, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None):
+def start_process(root: Path, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None) -> Any:
     """Start a server process; its streams are pipes."""
     command = [sys.executable, "-m", "pumas.rpc", "--port", str(port), "--launcher-root", str(root), *arguments]
     return subprocess.Popen(
@@ -32,7 +33,7 @@ def read_port(process) -> int:
 
 
 @contextmanager
-def server_process(root: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Client]]:
+def server_process(root: Path, *arguments: str) -> Iterator[tuple[Any, Client]]:
     """A running server and a client; killed at the end if it still runs."""
     process = start_process(root, *arguments)
     try:

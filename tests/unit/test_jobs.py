@@ -69,7 +69,7 @@ def test_cancel_ends_at_the_next_safe_point(pool):
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(pool):
     go = threading.Event()
     running = [pool.submit("busy", lambda _: go.wait(10)) for _ in range(2)]
-    ran = []
+    ran: list[object] = []
     queued = pool.submit("queued", ran.append)
     assert queued.cancel()
     assert queued.snapshot().status == "cancelled"

@@ -44,8 +44,9 @@ class Tree:
         """u64 (`Q`): inode number; 0 on Windows."""
     @property
     def problems(self) -> list[tuple[os.PathLike[str], str]]:
-        """What could not be looked at: path below the root, and
-        `vanished`, `unreadable`, `not-utf8` or `too-deep`.
+        """What could not be looked at: path below the root, and why.
+
+        The reasons are `vanished`, `unreadable`, `not-utf8` and `too-deep`.
         """
     def name(self, index: int) -> str:
         """Last part of an entry's path; raises IndexError outside the columns."""

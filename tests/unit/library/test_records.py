@@ -12,7 +12,8 @@ def _model(**document):
 
 
 def test_a_field_of_any_form_makes_a_record():
-    for odd in (None, 5, True, "x", [], {}, [None], {"a": {}}, 1.5):
+    odd_values: tuple[object, ...] = (None, 5, True, "x", [], {}, [None], {"a": {}}, 1.5)
+    for odd in odd_values:
         names = ("official_name", "family", "description", "subtype", "tags", "size_bytes", "files", "model_card")
         model = _model(**dict.fromkeys(names, odd))
         assert model.model_id == "llm/x/X"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pumas_native
 import pytest
@@ -96,7 +97,7 @@ def test_ctrl_c_ends_native_work(tree):
         "try: pumas_native.read_metadata_files(paths, max_bytes=9999, max_depth=9)\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tree)], stdout=subprocess.PIPE, text=True)
+    process: Any = subprocess.Popen([sys.executable, "-c", code, str(tree)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)  # into the call; earlier or later only changes where the signal is seen
     os.kill(process.pid, signal.SIGINT)

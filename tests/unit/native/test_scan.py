@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 def _columns(tree: pumas_native.Tree) -> dict[str, tuple[str, int, int, int]]:
     kinds = tree.kinds.decode()
-    sizes, times, inodes = (
-        memoryview(data).cast(code) for data, code in ((tree.sizes, "Q"), (tree.mtimes_ns, "q"), (tree.inodes, "Q"))
-    )
+    sizes, inodes = memoryview(tree.sizes).cast("Q"), memoryview(tree.inodes).cast("Q")
+    times = memoryview(tree.mtimes_ns).cast("q")
     return {tree.path(n): (kinds[n], sizes[n], times[n], inodes[n]) for n in range(len(tree))}
 
 

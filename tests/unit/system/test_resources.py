@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from pumas.errors import Unavailable
-from pumas.system.resources import ResourceSampler, disk_space
+from pumas.models import Gpu
+from pumas.system.resources import NvmlGpus, ResourceSampler, disk_space
 
 
 def test_a_sample_has_sensible_figures(tmp_path):
@@ -40,3 +43,60 @@ def test_a_drive_that_is_gone_is_told(tmp_path):
 def test_space_is_that_of_the_folders_file_system(tmp_path):
     status = os.statvfs(tmp_path)
     assert disk_space(tmp_path).total_bytes == status.f_blocks * status.f_frsize
+
+
+class _Driver:
+    """NVML as its Python module shows it: two GPUs, of which the second has fallen off the bus."""
+
+    NVML_TEMPERATURE_GPU = 0
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *, is_there: bool) -> None:
+        self.is_there = is_there
+        self.opened = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802 - the driver's names
+        if not self.is_there:
+            raise self.NVMLError("Driver Not Loaded")
+        self.opened += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.opened -= 1
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        if handle == 1:
+            raise self.NVMLError("GPU is lost")
+        return SimpleNamespace(used=2 * 2**30, total=24 * 2**30)
+
+    def nvmlDeviceGetUtilizationRates(self, _: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(gpu=37)
+
+    def nvmlDeviceGetTemperature(self, _: int, __: int) -> int:  # noqa: N802
+        return 61
+
+
+def test_gpus_are_read_through_the_driver_and_a_lost_one_is_left_out(monkeypatch):
+    driver = _Driver(is_there=True)
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    gpus = NvmlGpus()
+    for _ in range(2):
+        (gpu,) = gpus.read()
+        assert gpu == Gpu(usage_percent=37.0, used_bytes=2 * 2**30, total_bytes=24 * 2**30, temperature_c=61.0)
+    assert driver.opened == 1
+    gpus.close()
+    assert driver.opened == 0
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", _Driver(is_there=False))
+    gpus = NvmlGpus()
+    assert gpus.read() == ()
+    gpus.close()
