@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 
@@ -81,6 +82,7 @@ def _split(host: str) -> tuple[str, int]:
     return name, int(port) if port.isascii() and port.isdigit() else -1
 
 
+@lru_cache(maxsize=64)  # PERF: a client sends the same name with every call (bench_http)
 def _is_loopback(name: str) -> bool:
     if name == "localhost":
         return True
