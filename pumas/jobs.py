@@ -210,7 +210,7 @@ class JobPool:
             job = Job(kind, work, key=key)
             self._remember(job)  # type: ignore[arg-type]
             self._queue.append(job)  # type: ignore[arg-type]
-            if self._idle == 0 and len(self._threads) < self._workers:
+            if len(self._queue) > self._idle and len(self._threads) < self._workers:
                 # Daemons: a job that finds no safe point must not keep the process from ending.
                 thread = threading.Thread(target=self._run, name=f"job-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)

@@ -116,7 +116,7 @@ class ModelOperations:
                 survey, changes = self._take_up(progress, anew=anew)
             finally:
                 self._root.refreshing.clear()
-        for problem in survey.problems:
+        for problem in self._root.new_problems(survey.problems):
             logger.warning("left out or incomplete: %s: %s", problem.path, problem.reason)
         report = RefreshReport(
             model_count=changes.model_count,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pumas_native
 
 from pumas import __version__
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
-from pumas.errors import NativeFailure
+from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
-from pumas.models import RootInfo
+from pumas.models import DocumentProblem, RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
 from pumas.store.paths import default_root, open_layout
@@ -27,6 +29,8 @@ class LauncherRoot:
 
     def __init__(self, root: str | os.PathLike[str] | None, config: Config, *, with_samples: bool) -> None:
         _check_native_version()
+        if root is not None and not os.fspath(root).strip():
+            raise UnusableRoot("The launcher root is empty; name a folder", parameter="launcher_root")
         folder, is_users_own = (Path(root), False) if root is not None else default_root(config, Path.cwd())
         is_new = not folder.exists()
         self.config = config
@@ -37,12 +41,25 @@ class LauncherRoot:
             from pumas.library.samples import write_samples  # noqa: PLC0415 - once in the life of a root
 
             write_samples(self.layout.library)
-        self.index = Index(Database(self.layout.models_db, is_writable=self.is_writable))
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self.index = self._open_index()
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
         self.refresh_lock = threading.Lock()
+        self._known_problems: frozenset[DocumentProblem] = frozenset()
         self.refreshing = threading.Event()
         """Set while the index is being brought in line."""
+
+    def _open_index(self) -> Index:
+        path = self.layout.models_db
+        if self.is_writable:
+            return Index(Database(path, is_writable=True))
+        try:
+            return Index(Database(path, is_writable=False))
+        except PumasError as exc:
+            logger.warning("the index of the read-only root is not used, one is made for this run: %s", exc)
+        self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
+        return Index(Database(Path(self._scratch.name) / path.name, is_writable=True))
 
     @property
     def has_models(self) -> bool:
@@ -53,6 +70,12 @@ class LauncherRoot:
     def info(self) -> RootInfo:
         """Which root this is."""
         return RootInfo(root=self.layout.root, is_writable=self.is_writable)
+
+    def new_problems(self, problems: Sequence[DocumentProblem]) -> list[DocumentProblem]:
+        """Those that were not there the last time: each is told once, not with every refresh."""
+        new = [problem for problem in problems if problem not in self._known_problems]
+        self._known_problems = frozenset(problems)
+        return new
 
     def end_jobs(self, timeout_s: float) -> bool:
         """Cancel all jobs and wait for their safe points; no new ones are taken.
@@ -72,6 +95,8 @@ class LauncherRoot:
         has_ended = self.end_jobs(timeout_s)
         if has_ended:
             self.index.close()
+            if self._scratch is not None:
+                self._scratch.cleanup()
         self.resources.close()
         return has_ended
 
@@ -80,5 +105,5 @@ def _check_native_version() -> None:
     if pumas_native.__version__ != __version__:
         raise NativeFailure(
             f"pumas-native {pumas_native.__version__} does not belong to pumas-library {__version__}; "
-            f"reinstall both: pip install pumas-native=={__version__} pumas-library=={__version__}"
+            "reinstall both; from a checkout: pip install ./_native ."
         )

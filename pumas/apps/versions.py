@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
-from pumas.errors import Damaged
+from pumas.errors import PumasError
 from pumas.store.documents import read_document
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, has_file
 
 logger = logging.getLogger(__name__)
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
-
-
-def installed_versions(layout: Layout, app_id: str) -> list[str]:
-    """Tags in the document whose files are complete, in the document's order."""
-    return _complete_tags(layout, app_id, _document(layout, app_id))
 
 
 def active_version(layout: Layout, app_id: str) -> str | None:
@@ -45,20 +42,32 @@ def _complete_tags(layout: Layout, app_id: str, document: Mapping[str, object]) 
 
 
 def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:
+    # A folder that may not be looked into counts as incomplete.
     folder = layout.versions_folder(app_id) / tag
     if app_id == "ollama":
-        return (folder / "ollama").is_file()
-    return (folder / "main.py").is_file() and (folder / "venv" / "bin" / "python").exists()
+        return has_file(folder / "ollama")
+    return has_file(folder / "main.py") and has_file(folder / "venv" / "bin" / "python")
 
 
 def _document(layout: Layout, app_id: str) -> Mapping[str, object]:
     path = layout.versions_document(app_id)
     for candidate in (path, path.with_name(f"{path.name}.bak")):
         try:
-            value = read_document(candidate)
-        except Damaged as exc:
-            logger.warning("%s; its backup is looked at", exc)
+            status = candidate.stat()
+        except OSError:
             continue
-        if isinstance(value, Mapping):
+        value = _read(candidate, status.st_mtime_ns, status.st_size, status.st_ino)
+        if value is not None:
             return value
     return {}
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, *_: int) -> Mapping[str, object] | None:
+    # PERF: the app asks twice a second; a damaged document is told once, not with every question.
+    try:
+        value = read_document(path)
+    except PumasError as exc:
+        logger.warning("%s; its backup is looked at", exc)
+        return None
+    return value if isinstance(value, Mapping) else None

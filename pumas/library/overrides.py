@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from pumas.errors import Damaged, InvalidInput, ModelNotFound
+from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
 from pumas.library.survey import DOCUMENT
 from pumas.store.documents import read_document, write_document
 from pumas.store.locks import document_lock
-from pumas.store.paths import resolve_inside
+from pumas.store.paths import has_file, resolve_inside
+
+logger = logging.getLogger(__name__)
 
 _NAME = "overrides.json"
 
@@ -20,7 +23,8 @@ def read_overrides(library: Path, model_id: str) -> dict[str, object]:
         # SECURITY: resolved with the name, so that a link in its place is not read either.
         path = resolve_inside(library, f"{model_id}/{_NAME}", parameter="rel_path")
         value = read_document(path)
-    except (InvalidInput, Damaged):
+    except (InvalidInput, Damaged, Unavailable) as exc:
+        logger.debug("no overrides of %r: %s", model_id, exc)
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -35,7 +39,8 @@ def write_overrides(library: Path, model_id: str, overrides: Mapping[str, object
     """
     check_overrides(overrides)
     folder = _model_folder(library, model_id)
-    with document_lock(locks, f"{model_id}/{_NAME}"):
+    # One lock for one file, however the id was written.
+    with document_lock(locks, f"{folder.relative_to(library.resolve()).as_posix()}/{_NAME}"):
         write_document(folder / _NAME, dict(overrides))
 
 
@@ -44,7 +49,9 @@ def _model_folder(library: Path, model_id: str) -> Path:
         folder = resolve_inside(library, model_id, parameter="rel_path")
     except InvalidInput as exc:
         raise ModelNotFound(model_id) from exc
-    if folder == library.resolve() or not (folder / DOCUMENT).is_file():
+    below = folder.relative_to(library.resolve())
+    # The same folders that a survey leaves out are no models here either.
+    if not below.parts or any(part.startswith(".") for part in below.parts) or not has_file(folder / DOCUMENT):
         raise ModelNotFound(model_id)
     return folder
 

@@ -7,7 +7,6 @@ progress, our own caches), `.tmp_import_*` and whatever lies inside a model fold
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import pumas_native
 
 from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
-from pumas.errors import InvalidInput, PumasError, native_errors
+from pumas.errors import InvalidInput, PumasError, Unavailable, native_errors
 from pumas.models import DocumentProblem
 from pumas.store.paths import resolve_inside
 
@@ -27,7 +26,7 @@ _BATCH = 2000  # documents read at once: a few MB of text
 Row = tuple[str, str, str, str, str, str, str, str]
 
 _REASONS = {
-    "vanished": "it vanished while the library was read",
+    "vanished": "it vanished",
     "unreadable": "it may not be read",
     "not-utf8": "its name is not valid UTF-8; rename it",
     "too-deep": "it lies too deep",
@@ -36,11 +35,14 @@ _REASONS = {
 
 @dataclass(slots=True)
 class Survey:
-    """The documents found by one walk; `problems` grows while they are read."""
+    """The documents found by one walk; all grow while they are read."""
 
-    model_ids: list[str]
-    paths: list[str]
+    library: Path
+    model_ids: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     problems: list[DocumentProblem] = field(default_factory=list)
+    read: int = 0
+    """Documents read so far."""
 
 
 def survey_library(library: Path, *, cancel: pumas_native.CancelToken | None = None) -> Survey:
@@ -50,28 +52,50 @@ def survey_library(library: Path, *, cancel: pumas_native.CancelToken | None = N
         Unavailable: The library can't be listed.
         Cancelled: `cancel` was set.
     """
+    survey = Survey(library)
+    _survey_below(survey, "", cancel)
+    return survey
+
+
+def _survey_below(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> None:
+    """Add the documents below one folder of the library, whose own document does not count."""
     with native_errors():
         tree = pumas_native.scan_tree(
-            library, names=[DOCUMENT], skip_hidden=True, leaf_marker=DOCUMENT, names_only=True, cancel=cancel
+            survey.library / folder,
+            names=[DOCUMENT],
+            skip_hidden=True,
+            leaf_marker=DOCUMENT,
+            names_only=True,
+            cancel=cancel,
         )
-    survey = Survey([], [])
-    survey.problems.extend(_problem(os.fsdecode(path), _REASONS[reason]) for path, reason in tree.problems)
+    prefix = f"{folder}/" if folder else ""
+    survey.problems.extend(_problem(prefix + os.fsdecode(path), _REASONS[reason]) for path, reason in tree.problems)
     for index, kind in enumerate(tree.kinds):
         if kind == ord("d"):
             continue
-        below = tree.path(index)
+        below = prefix + tree.path(index)
         model_id = below[: -len(DOCUMENT) - 1]
-        if not model_id:
-            continue  # a document directly in the library
-        path = f"{library}/{below}"  # PERF: a Path for each would take as long as the walk
+        if model_id == folder:
+            continue
+        if kind == ord("o"):
+            survey.problems.append(_problem(below, "it is not a regular file"))
+            continue
+        path = f"{survey.library}/{below}"  # PERF: a Path for each would take as long as the walk
         if kind == ord("l"):
-            linked = _resolve_link(library, below, survey)
+            linked = _resolve_link(survey.library, below, survey)
             if linked is None:
+                _survey_below(survey, model_id, cancel)
                 continue
             path = str(linked)
         survey.model_ids.append(model_id)
         survey.paths.append(path)
-    return survey
+
+
+def _survey_below_if_there(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> None:
+    try:
+        _survey_below(survey, folder, cancel)
+    except Unavailable:
+        return  # the folder vanished with its document, which has been reported
 
 
 def _resolve_link(library: Path, below: str, survey: Survey) -> Path | None:
@@ -97,6 +121,8 @@ def read_rows(
 ) -> Iterator[list[Row]]:
     """Read the documents of a survey in batches; each batch keeps the order of the survey.
 
+    A document that makes no model hides nothing: what lies in the folders below it is added to the survey and read.
+
     Args:
         survey: Its `problems` take up each document that can't be used.
         progress: Called with the documents read so far after each batch.
@@ -105,28 +131,33 @@ def read_rows(
     Raises:
         Cancelled: `cancel` was set.
     """
-    starts = range(0, len(survey.paths), _BATCH)
     # The next batch is read while the caller writes the last one.
     with ThreadPoolExecutor(1, thread_name_prefix="read-documents") as reader:
-        ahead = deque(reader.submit(_read_batch, survey, start, cancel) for start in starts[:1])
-        for start in starts:
-            if start + _BATCH < len(survey.paths):
-                ahead.append(reader.submit(_read_batch, survey, start + _BATCH, cancel))
-            yield ahead.popleft().result()
+        ahead = reader.submit(_read_next, survey, cancel)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(_read_next, survey, cancel)
+            yield batch
             if progress:
-                progress(min(start + _BATCH, len(survey.paths)))
+                progress(survey.read)
 
 
-def _read_batch(survey: Survey, start: int, cancel: pumas_native.CancelToken | None) -> list[Row]:
+def _read_next(survey: Survey, cancel: pumas_native.CancelToken | None) -> list[Row] | None:
+    start = survey.read
+    paths = survey.paths[start : start + _BATCH]
+    if not paths:
+        return None
+    survey.read += len(paths)
     with native_errors():
         columns = pumas_native.read_metadata_files(
-            survey.paths[start : start + _BATCH],
+            paths,
             max_bytes=MAX_DOCUMENT_BYTES,
             max_depth=MAX_DOCUMENT_DEPTH,
             cancel=cancel,
         )
     for position, reason in columns.problems:
         survey.problems.append(_problem(f"{survey.model_ids[start + position]}/{DOCUMENT}", reason))
+    for position in sorted(set(range(len(paths))).difference(columns.positions)):
+        _survey_below_if_there(survey, survey.model_ids[start + position], cancel)
     ids = [survey.model_ids[start + position] for position in columns.positions]
     return list(
         zip(

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -40,6 +41,8 @@ class Session:
     api: PumasApi
     request_shutdown: Callable[[], None] = lambda: None
     job_wait_s: float = JOB_WAIT_S
+    wait_until: float | None = None
+    """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
 
     def wait_for(self, job: Job[T]) -> T:
@@ -52,7 +55,10 @@ class Session:
         if not self.long_calls.acquire(blocking=False):
             raise StillRunning(job)
         try:
-            return job.result(self.job_wait_s)
+            timeout = self.job_wait_s
+            if self.wait_until is not None:
+                timeout = min(timeout, max(0.0, self.wait_until - monotonic()))
+            return job.result(timeout)
         except TimeoutError as exc:
             raise StillRunning(job) from exc
         finally:

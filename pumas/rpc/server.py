@@ -127,14 +127,8 @@ def create_server(
         InvalidInput: The host can be reached by others and that was not allowed, or it can't be resolved.
         PortInUse: Another program listens there.
     """
-    if not 0 <= port <= 65535:
-        raise InvalidInput(f"The port must be a number from 0 to 65535, not {port}", parameter="port")
+    check_address(config, host=host, port=port, is_remote_allowed=is_remote_allowed)
     is_remote = not is_loopback_address(host)
-    if is_remote and not (is_remote_allowed and config.token):
-        raise InvalidInput(
-            f"{host} can be reached by other machines; that needs --allow-remote and a token in PUMAS_TOKEN",
-            parameter="host",
-        )
     # A burst of requests is nothing to warn about: they wait in a queue for milliseconds.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     session = Session(api)
@@ -151,6 +145,21 @@ def create_server(
     session.request_shutdown = server.stop
     app.wrapped = create_app(session, guard)
     return server
+
+
+def check_address(config: Config, *, host: str, port: int, is_remote_allowed: bool) -> None:
+    """Refuse an address before anything is opened for it.
+
+    Raises:
+        InvalidInput: The port is none, or others can reach the host and that was not allowed.
+    """
+    if not 0 <= port <= 65535:
+        raise InvalidInput(f"The port must be a number from 0 to 65535, not {port}", parameter="port")
+    if not is_loopback_address(host) and not (is_remote_allowed and config.token):
+        raise InvalidInput(
+            f"{host} can be reached by other machines; that needs --allow-remote and a token in PUMAS_TOKEN",
+            parameter="host",
+        )
 
 
 class _Late:
@@ -182,8 +191,11 @@ def _listen(app: object, config: Config, host: str, port: int, sockets: dict[int
     try:
         return _WsgiServer(app, map=sockets, adj=adjustments, sockinfo=(family, kind, protocol, address))
     except OSError as exc:
-        if exc.errno in (errno.EADDRINUSE, errno.EACCES):
+        if exc.errno == errno.EADDRINUSE:
             raise PortInUse(host, port) from exc
+        if exc.errno == errno.EACCES:
+            message = f"Port {port} needs more rights than Pumas has; choose one above 1023"
+            raise InvalidInput(message, parameter="port") from exc
         raise InvalidInput(f"The server can't listen on {host}: {exc.strerror}", parameter="host") from exc
 
 

@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 # Beyond this share of changed rows the search table is made anew: cheaper than row by row.
 _REFILL_SHARE = 0.25
 
-_METADATA = schema.COLUMNS.index("metadata_json")
 _INSERT = f"INSERT INTO models({', '.join(schema.COLUMNS)}) VALUES ({', '.join('?' * len(schema.COLUMNS))})"
 _UPSERT = (
     f"{_INSERT} ON CONFLICT(id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in schema.COLUMNS[1:])}"
@@ -77,7 +76,7 @@ class Index:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._is_searchable = False
+        self._searchable_generation = -1
 
     def close(self) -> None:
         """Close the database."""
@@ -90,7 +89,6 @@ class Index:
 
     def replace(self) -> None:
         """Set the file aside and begin an empty index."""
-        self._is_searchable = False
         self._database.replace()
 
     def count(self) -> int:
@@ -154,7 +152,8 @@ class Index:
             conditions.append(f"models.model_type IN ({', '.join('?' * len(model_types))})")
             values.extend(map(_storable, model_types))
         for tag in tags:
-            conditions.append("EXISTS (SELECT 1 FROM json_each(models.tags_json) WHERE fold(value) = ?)")
+            members = f"json_each({schema.valid_json('models.tags_json')})"
+            conditions.append(f"EXISTS (SELECT 1 FROM {members} WHERE fold(value) = ?)")
             values.append(_storable(tag).lower())
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         with sqlite_errors(self._database.path):
@@ -179,15 +178,12 @@ class Index:
     def _searchable_connection(self) -> sqlite3.Connection:
         """Make the search table on the first search, as `sqlite.md` §2.4 says."""
         db = self._database.connection()
-        if self._is_searchable:
-            return db
-        if not schema.is_followed(db):
-            if not self._database.is_writable:
-                raise Unavailable("The library is read-only and its index has no search table; make it writable once")
-            with transaction(db):
-                if not schema.is_followed(db):
-                    schema.refill_search(db)
-        self._is_searchable = True
+        if self._searchable_generation != self._database.generation and self._database.is_writable:
+            if not _is_searchable(db):
+                with transaction(db):
+                    if not _is_searchable(db):
+                        schema.refill_search(db)
+            self._searchable_generation = self._database.generation
         return db
 
     def take_up(self, batches: Iterable[Sequence[tuple[str, ...]]], *, anew: bool = False) -> Changes:
@@ -204,9 +200,7 @@ class Index:
         if not self._database.is_writable:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with sqlite_errors(self._database.path):
-            changes = _TakeUp(self._database.connection(), anew=anew).run(batches)
-            self._is_searchable = schema.is_followed(self._database.connection())
-            return changes
+            return _TakeUp(self._database.connection(), anew=anew).run(batches)
 
 
 class _TakeUp:
@@ -249,7 +243,7 @@ class _TakeUp:
             return
         self._db.execute("BEGIN IMMEDIATE")
         self._is_writing = True
-        self._is_ours = schema.is_ours(self._db)
+        self._is_ours = schema.is_ours(self._db) and schema.is_related_by_rowid(self._db)
         schema.drop_triggers(self._db)
         if self._is_first_fill:
             schema.empty_search(self._db)
@@ -268,9 +262,10 @@ class _TakeUp:
 
     def _differing(self, batch: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         ids = json.dumps([row[0] for row in batch])
-        sql = "SELECT id, metadata_json FROM models WHERE id IN (SELECT value FROM json_each(?))"
-        stored = dict(self._db.execute(sql, (ids,)).fetchall())
-        return [row for row in batch if stored.get(row[0]) != row[_METADATA]]
+        # All columns: another program may have derived them from the same document otherwise.
+        sql = f"SELECT {', '.join(schema.COLUMNS[:-1])} FROM models WHERE id IN (SELECT value FROM json_each(?))"
+        stored = set(self._db.execute(sql, (ids,)))
+        return [row for row in batch if row not in stored]
 
     def _write(self, rows: Sequence[tuple[str, ...]]) -> None:
         if not rows:
@@ -303,6 +298,11 @@ class _TakeUp:
         else:
             schema.refresh_search_rows(self._db, "touched")
             schema.create_triggers(self._db)
+
+
+def _is_searchable(db: sqlite3.Connection) -> bool:
+    """Whether the search table follows the models; with triggers of ours, by their rowids too (`sqlite.md` §2.6)."""
+    return schema.is_followed(db) and (not schema.is_ours(db) or schema.is_related_by_rowid(db))
 
 
 def _fold(value: str | float | bytes | None) -> str | float | bytes | None:

@@ -41,12 +41,18 @@ CREATE VIRTUAL TABLE model_search USING fts5(
 )"""
 
 
+def valid_json(column: str) -> str:
+    """The column, or null where another program stored what is no JSON: one bad row must not fail a statement."""
+    return f"CASE WHEN json_valid({column}) THEN {column} END"
+
+
 def _values(row: str) -> str:
     """Expressions for a search row: rowid first, then the seven columns (`sqlite.md` §2.2)."""
     return (
         f"{row}.rowid, {row}.id, {row}.official_name, {row}.cleaned_name, {row}.model_type, "
-        f"(SELECT group_concat(value, ' ') FROM json_each({row}.tags_json)), "
-        f"json_extract({row}.metadata_json, '$.family'), json_extract({row}.metadata_json, '$.description')"
+        f"(SELECT group_concat(value, ' ') FROM json_each({valid_json(f'{row}.tags_json')})), "
+        f"json_extract({valid_json(f'{row}.metadata_json')}, '$.family'), "
+        f"json_extract({valid_json(f'{row}.metadata_json')}, '$.description')"
     )
 
 
@@ -105,6 +111,16 @@ def is_followed(db: sqlite3.Connection) -> bool:
 def is_ours(db: sqlite3.Connection) -> bool:
     """Whether the triggers are ours, so that search rows have the rowids of their models."""
     return has_search(db) and triggers(db) == {name: sql.strip() for name, sql in TRIGGERS.items()}
+
+
+def is_related_by_rowid(db: sqlite3.Connection) -> bool:
+    """Whether every search row has the rowid and the id of its model; reads both tables."""
+    sql = (
+        "SELECT 1 FROM models LEFT JOIN model_search_content AS found ON found.id = models.rowid "
+        "WHERE found.c0 IS NOT models.id LIMIT 1"
+    )
+    counts = "SELECT (SELECT count(*) FROM models) = (SELECT count(*) FROM model_search_content)"
+    return db.execute(sql).fetchone() is None and bool(db.execute(counts).fetchone()[0])
 
 
 def drop_triggers(db: sqlite3.Connection) -> None:

@@ -64,7 +64,8 @@ def write_document(path: Path, value: object) -> None:
     The mode of the old file is kept; a link is replaced, its target is not touched. Hold `document_lock` around it.
 
     Raises:
-        InvalidInput: `value` is not JSON (NaN, Infinity, half a surrogate pair, other types, nested too deep).
+        InvalidInput: `value` is not JSON (NaN, Infinity, half a surrogate pair, other types, nested too deep), or
+            larger than 16 MiB.
         NoSpace: The drive is full; the old document stays.
         Unavailable: It can't be written; the old document stays.
     """
@@ -72,6 +73,12 @@ def write_document(path: Path, value: object) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidInput(f"{path.name} can't hold this: it is not JSON; nothing was changed") from exc
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise InvalidInput(f"{path.name} would be larger than {MAX_DOCUMENT_BYTES} bytes; nothing was changed")
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise InvalidInput(f"{path.name} could not be read again; nothing was changed") from exc
     with system_errors(f"Writing {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         _back_up(path)

@@ -10,6 +10,7 @@ The whole map is in `contract/storage.md` §2.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,8 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
         if isinstance(exc, (FileExistsError, NotADirectoryError)):
             message = f"{exc.filename} is not a folder, but the launcher root needs one there; move it away"
             raise UnusableRoot(message, parameter="launcher_root") from exc
+        if exc.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UnusableRoot(f"A folder of {root} can't be made: {exc.strerror}", parameter="launcher_root") from exc
         return Layout(root), False
     layout = Layout(root)
     return layout, os.access(layout.library, os.W_OK)
@@ -118,6 +121,14 @@ def default_root(config: Config, start: Path) -> tuple[Path, bool]:
     import platformdirs  # noqa: PLC0415 - only needed when nothing else names a root
 
     return Path(platformdirs.user_data_dir("pumas", appauthor=False)), True
+
+
+def has_file(path: Path) -> bool:
+    """Whether a file lies there; one that may not be looked at counts as not there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:

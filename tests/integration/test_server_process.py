@@ -157,6 +157,7 @@ def test_a_port_in_use_is_one_line_and_code_2(root):
         (["--port", "70000"], "not 70000"),
         (["--port", "-1"], "not -1"),
         (["--launcher-root", __file__], "not a folder"),
+        (["--launcher-root", ""], "empty"),
     ],
 )
 def test_arguments_that_cannot_be_used(root, arguments, message):
@@ -165,6 +166,25 @@ def test_arguments_that_cannot_be_used(root, arguments, message):
     assert (process.returncode, output) == (2, "")
     assert message in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--host", "0.0.0.0"]])
+def test_an_address_that_cannot_be_used_makes_no_root(tmp_path, arguments):
+    process = start_process(tmp_path / "new", *arguments)
+    process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_signal_during_the_start_ends_it_cleanly(root):
+    for delay_s in (0.06, 0.09, 0.12, 0.15, 0.2):
+        process = start_process(root)
+        # Whatever moment of the start this hits, the end is the same.
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 0, errors
+        assert errors == ""
 
 
 def test_off_loopback_needs_flag_and_token(root):

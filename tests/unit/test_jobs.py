@@ -143,3 +143,13 @@ def test_a_closed_pool_takes_no_work_and_says_when_work_will_not_end():
         pool.submit("late", lambda _: None)
     go.set()
     assert pool.close(5)
+
+
+def test_a_job_never_waits_for_another_while_a_worker_is_free():
+    pool = JobPool(2)
+    pool.submit("first", lambda _: None).result(10)
+    second_begun = threading.Event()
+    waits = pool.submit("waits", lambda _: second_begun.wait(10))
+    pool.submit("second", lambda _: second_begun.set()).result(10)
+    assert waits.result(10) is True
+    assert pool.close(5)

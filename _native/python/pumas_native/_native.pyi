@@ -96,7 +96,7 @@ def scan_tree(
         root: A folder; a link to one is followed.
         names: Report only files and links of these names (folders always).
         skip_hidden: Leave out entries whose name begins with a dot.
-        leaf_marker: Below the root, do not enter the folders of a folder that holds this entry.
+        leaf_marker: Below the root, do not enter the folders of a folder that holds a file or link of this name.
         names_only: Leave the columns `sizes`, `mtimes_ns`, `inodes` empty and save a stat per entry.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the entries seen so far, at most 20 times a second, in the calling thread.

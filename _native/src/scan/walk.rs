@@ -37,7 +37,7 @@ pub struct Options {
     pub names: Vec<OsString>,
     /// Leave out entries whose name begins with a dot.
     pub skip_hidden: bool,
-    /// Below the root, do not enter the folders of a folder that holds this entry.
+    /// Below the root, do not enter the folders of a folder that holds a file or link of this name.
     pub leaf_marker: Option<OsString>,
     /// Leave the columns `sizes`, `mtimes_ns` and `inodes` empty and save the stat of each entry.
     pub names_only: bool,
@@ -162,9 +162,6 @@ fn list_folder(root: &Path, path: &Path, options: &Options) -> Listing {
 
 fn look_at(entry: &DirEntry, folder: &Path, options: &Options, listing: &mut Listing) {
     let name = entry.file_name();
-    if options.leaf_marker.as_deref() == Some(&name) {
-        listing.is_leaf = true;
-    }
     if options.skip_hidden && name_bytes(&name).first() == Some(&b'.') {
         return;
     }
@@ -175,6 +172,9 @@ fn look_at(entry: &DirEntry, folder: &Path, options: &Options, listing: &mut Lis
     // The kind comes with the listing on most file systems; only what is reported costs a stat.
     let looked = entry.file_type().and_then(|kind| {
         let kind = kind_of(kind);
+        if matches!(kind, Kind::File | Kind::Link) && options.leaf_marker.as_deref() == Some(&name) {
+            listing.is_leaf = true;
+        }
         if kind != Kind::Folder && !is_wanted(&name, options) {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pumas.apps.releases import latest_cached_release
-from pumas.apps.versions import active_version, installed_versions, version_key
+from pumas.apps.versions import active_version, version_key
 from pumas.store.paths import Layout, open_layout
 
 
@@ -33,7 +33,6 @@ def test_the_choice(layout):
     _install(layout, lastSelectedVersion="v0.2.0", defaultVersion="v0.9.0", installed={"v0.9.0": {}, "v0.2.0": {}})
     assert active_version(layout, "comfyui") == "v0.9.0"
     (layout.versions_folder("comfyui") / "v0.9.0" / "main.py").unlink()
-    assert installed_versions(layout, "comfyui") == ["v0.2.0"]
     assert active_version(layout, "comfyui") == "v0.2.0"
 
 
@@ -41,6 +40,13 @@ def test_the_choice(layout):
 def test_a_damaged_document_means_none(layout, text):
     layout.versions_document("comfyui").write_text(text)
     assert active_version(layout, "comfyui") is None
+
+
+def test_what_may_not_be_read_is_told_once_and_means_none(layout, caplog):
+    layout.versions_document("comfyui").mkdir()
+    for _ in range(3):
+        assert active_version(layout, "comfyui") is None
+    assert caplog.text.count("versions.json") == 1
 
 
 def test_the_backup_is_used_for_a_damaged_document(layout):

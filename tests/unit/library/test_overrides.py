@@ -26,9 +26,24 @@ def test_what_is_stored_is_read_again(api, library):
 
 
 @pytest.mark.parametrize(
-    "model_id", ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/llama", "llm/llama/A/../A", "a\0b", "llm\\..\\.."]
+    "model_id",
+    [
+        "nope",
+        "",
+        ".",
+        "..",
+        "../..",
+        "/etc",
+        "llm",
+        "llm/llama",
+        "llm/llama/A/../A",
+        "a\0b",
+        "llm\\..\\..",
+        ".downloads/x",
+    ],
 )
-def test_what_is_no_model_is_not_found(api, model_id, tmp_path):
+def test_what_is_no_model_is_not_found(api, library, model_id, tmp_path):
+    write_model(library, ".downloads/x")
     before = sorted(tmp_path.rglob("*"))
     assert api.get_model_overrides(model_id) == {}
     with pytest.raises(ModelNotFound):
@@ -64,3 +79,21 @@ def test_a_damaged_file_reads_as_empty_and_can_be_replaced(api, library):
         assert api.get_model_overrides("llm/llama/A") == {}
     api.update_model_overrides("llm/llama/A", {"x": 1})
     assert api.get_model_overrides("llm/llama/A") == {"x": 1}
+
+
+@pytest.mark.parametrize("rel_path", ["llm/llama/A/metadata.json", "llm/llama/A/A.gguf"])
+def test_a_file_is_no_model(api, rel_path):
+    assert api.get_model_overrides(rel_path) == {}
+    with pytest.raises(ModelNotFound):
+        api.update_model_overrides(rel_path, {})
+
+
+def test_a_folder_in_the_place_of_the_file_reads_as_empty(api, library):
+    (library / "llm/llama/A/overrides.json").mkdir()
+    assert api.get_model_overrides("llm/llama/A") == {}
+
+
+def test_overrides_that_could_not_be_read_again_are_refused(api):
+    with pytest.raises(InvalidInput, match="larger than"):
+        api.update_model_overrides("llm/llama/A", {"x": [1] * 2_500_000})
+    assert api.get_model_overrides("llm/llama/A") == {}

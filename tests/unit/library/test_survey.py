@@ -111,3 +111,22 @@ def test_a_model_that_vanishes_while_it_is_read_is_reported(library):
     rows = [row for batch in read_rows(survey) for row in batch]
     assert [row[0] for row in rows] == ["llm/a/A"]
     assert [problem.reason for problem in survey.problems] == ["it vanished"]
+
+
+@pytest.mark.parametrize("data", [b"{", b"{}", b"[1]", None, "link", "folder", "fifo"])
+def test_a_document_that_makes_no_model_hides_nothing_below_it(library, data):
+    for model_id in ("llm/llama/A", "llm/llama/B", "llm/C"):
+        write_model(library, model_id)
+    path = library / "llm" / "metadata.json"
+    if data == "link":
+        path.symlink_to("/etc/hostname")
+    elif data == "folder":
+        (path / "x").mkdir(parents=True)
+    elif data == "fifo":
+        os.mkfifo(path)
+    elif data is not None:
+        path.write_bytes(data)
+    ids, problems = _read(library)
+    assert ids == ["llm/C", "llm/llama/A", "llm/llama/B"]
+    is_reported = data not in (None, b"{}", "folder")
+    assert ("llm/metadata.json" in problems) is is_reported
