@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 from pumas.api.root import LauncherRoot
 from pumas.config import MAX_SEARCH_LIMIT
-from pumas.errors import Damaged, InvalidInput, ModelNotFound
+from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
 from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
@@ -28,7 +29,9 @@ class ModelOperations:
     def list_models(self) -> list[Model]:
         """All models of the index, in order of their ids."""
         models = []
-        for model_id, document in self._root.index.rows():
+        with self._healed():
+            rows = self._root.index.rows()
+        for model_id, document in rows:
             model = model_of(model_id, document)
             if model is None:
                 logger.warning("the index row of %s is no JSON object; it is left out", model_id)
@@ -42,7 +45,8 @@ class ModelOperations:
         Raises:
             ModelNotFound: The index has none of that id.
         """
-        row = self._root.index.row(model_id)
+        with self._healed():
+            row = self._root.index.row(model_id)
         model = model_of(model_id, row.metadata_json) if row else None
         if row is None or model is None:
             raise ModelNotFound(model_id)
@@ -74,9 +78,10 @@ class ModelOperations:
         _check_range("limit", limit, MAX_SEARCH_LIMIT)
         _check_range("offset", offset, 2**62)
         types = [model_type] if isinstance(model_type, str) else list(model_type or ())
-        page = self._root.index.search(
-            query, limit=limit, offset=offset, model_types=[one for one in types if one], tags=list(tags or ())
-        )
+        with self._healed():
+            page = self._root.index.search(
+                query, limit=limit, offset=offset, model_types=[one for one in types if one], tags=list(tags or ())
+            )
         hits = ((model_of(row.id, row.metadata_json), row) for row in page.rows)
         return SearchPage(
             hits=tuple(_hit(model, row) for model, row in hits if model is not None),
@@ -87,11 +92,21 @@ class ModelOperations:
 
     def get_library_status(self) -> LibraryStatus:
         """How many models the index knows, and whether it is being brought in line."""
-        return LibraryStatus(
-            model_count=self._root.index.count(),
-            pending_lookups=self._root.index.count_pending_lookups(),
-            is_indexing=self._root.refreshing.is_set(),
-        )
+        with self._healed():
+            return LibraryStatus(
+                model_count=self._root.index.count(),
+                pending_lookups=self._root.index.count_pending_lookups(),
+                is_indexing=self._root.refreshing.is_set(),
+            )
+
+    @contextmanager
+    def _healed(self) -> Iterator[None]:
+        """Make a damaged index again in the background; whoever met it is told to come back."""
+        try:
+            yield
+        except Damaged as exc:
+            self.rebuild_index()
+            raise Unavailable("The index was damaged and is being made again; try again in a moment") from exc
 
     def refresh_models(self) -> Job[RefreshReport]:
         """Bring the index in line with the documents on disk.

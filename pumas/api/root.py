@@ -51,13 +51,13 @@ class LauncherRoot:
         """Set while the index is being brought in line."""
 
     def _open_index(self) -> Index:
+        """The index as it is to be written, else as it can be read, else one that is made for this run."""
         path = self.layout.models_db
-        if self.is_writable:
-            return Index(Database(path, is_writable=True))
-        try:
-            return Index(Database(path, is_writable=False))
-        except PumasError as exc:
-            logger.warning("the index of the read-only root is not used, one is made for this run: %s", exc)
+        for is_writable in (True, False) if self.is_writable else (False,):
+            try:
+                return Index(Database(path, is_writable=is_writable))
+            except PumasError as exc:
+                logger.warning("the index can't be opened to be %s: %s", "written" if is_writable else "read", exc)
         self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
         return Index(Database(Path(self._scratch.name) / path.name, is_writable=True))
 

@@ -71,5 +71,6 @@ def check_overrides(overrides: Mapping[str, object]) -> None:
         )
     for app_id, specifier in ranges.items():
         if not isinstance(specifier, str):
-            message = f'`overrides.version_ranges.{app_id}` must be a text such as ">=0.6.0,<1"'
+            shown = app_id if len(app_id) <= 100 else f"{app_id[:100]}…"
+            message = f'`overrides.version_ranges.{shown}` must be a text such as ">=0.6.0,<1"'
             raise InvalidInput(message, parameter="overrides")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pumas_native
 
-from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
+from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import InvalidInput, PumasError, Unavailable, native_errors
 from pumas.models import DocumentProblem
 from pumas.store.paths import resolve_inside
@@ -146,17 +146,18 @@ def _read_next(survey: Survey, cancel: pumas_native.CancelToken | None) -> list[
     paths = survey.paths[start : start + _BATCH]
     if not paths:
         return None
-    survey.read += len(paths)
     with native_errors():
         columns = pumas_native.read_metadata_files(
             paths,
             max_bytes=MAX_DOCUMENT_BYTES,
             max_depth=MAX_DOCUMENT_DEPTH,
+            max_total_bytes=MAX_READ_BYTES,
             cancel=cancel,
         )
+    survey.read += columns.read
     for position, reason in columns.problems:
         survey.problems.append(_problem(f"{survey.model_ids[start + position]}/{DOCUMENT}", reason))
-    for position in sorted(set(range(len(paths))).difference(columns.positions)):
+    for position in sorted(set(range(columns.read)).difference(columns.positions)):
         _survey_below_if_there(survey, survey.model_ids[start + position], cancel)
     ids = [survey.model_ids[start + position] for position in columns.positions]
     return list(

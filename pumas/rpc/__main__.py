@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 # A signal during the start ends the start: what takes long to import waits until it can be seen (`main`).
 if TYPE_CHECKING:
-    import os
-
     from pumas.rpc.server import Server
 
 _HOST, _PORT = "127.0.0.1", 0
@@ -50,7 +50,6 @@ def run_server(
         PumasError: The root can't be opened, or the server can't listen.
     """
     import logging  # noqa: PLC0415 - see above
-    import os  # noqa: PLC0415
 
     from pumas.api import PumasApi  # noqa: PLC0415
     from pumas.config import Config  # noqa: PLC0415
@@ -79,14 +78,21 @@ def run_server(
 
 
 def _say_port(server: Server) -> None:
-    sys.stdout.write(f"RPC_PORT={server.port}\n")
-    sys.stdout.flush()
+    from pumas.errors import system_errors  # noqa: PLC0415 - see above
+
+    with system_errors("Writing the port line to standard output"):
+        sys.stdout.write(f"RPC_PORT={server.port}\n")
+        sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `pumas-rpc`; exits with 2 when the arguments, the root or the port can't be used."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    # A parent may have closed them; then nobody wants the lines.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
     given = _parser().parse_args(arguments)
     from pumas.errors import PumasError  # noqa: PLC0415 - see above
 

@@ -18,6 +18,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
+from waitress.task import WSGITask
 
 from pumas.api import PumasApi
 from pumas.config import SERVER_THREADS, Config
@@ -39,13 +40,26 @@ class _StrictParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
     """Refuses a request that gives its length twice: two readers may disagree where it ends (RFC 9112 §6.3)."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as exc:  # a length of thousands of digits
+            raise ParsingError("Content-Length is not a usable number") from exc
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
 
 
+class _Task(WSGITask):  # type: ignore[misc] # waitress has no types
+    """Keeps the connection after a 204, which has no body and so no length (RFC 9110 §15.3.5)."""
+
+    def set_close_on_finish(self) -> None:
+        asks_to_close = self.request.headers.get("CONNECTION", "").lower() == "close" or self.version == "1.0"
+        if asks_to_close or not self.status.startswith("204"):
+            super().set_close_on_finish()
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     parser_class = _StrictParser
+    task_class = _Task
 
 
 class _WsgiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types

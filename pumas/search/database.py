@@ -13,11 +13,11 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from pumas.errors import Damaged, Unavailable, system_errors
+from pumas.errors import Damaged, PumasError, Unavailable, system_errors
 from pumas.search import schema
 from pumas.store.locks import document_lock
 from pumas.store.quarantine import set_aside
@@ -25,6 +25,7 @@ from pumas.store.quarantine import set_aside
 logger = logging.getLogger(__name__)
 
 _BUSY_S = 30.0  # `sqlite.md` §1
+_CLOSE_S = 1.0  # an interrupted statement ends within milliseconds
 _COMPANIONS = ("-wal", "-shm")
 
 # Which file: device and inode; None when there is none.
@@ -35,7 +36,8 @@ class _Connection(sqlite3.Connection):
     """Closes itself when its thread is gone."""
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
 
 
 class Database:
@@ -52,6 +54,9 @@ class Database:
         self._local = threading.local()
         self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._lock = threading.RLock()
+        self._users = threading.Condition()
+        self._active = 0
+        self._is_closed = False
         with system_errors("Opening the index"):
             self._open_or_replace()
 
@@ -82,6 +87,26 @@ class Database:
     def _set_aside(self) -> None:
         if os.path.lexists(self.path):
             set_aside(self.path, companions=_COMPANIONS)
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection for one piece of work; what SQLite raises becomes ours.
+
+        Raises:
+            Unavailable: The database was closed, or can't be used now.
+            Damaged: The file is not an index.
+        """
+        with self._users:
+            if self._is_closed:
+                raise Unavailable("Pumas was closed")
+            self._active += 1
+        try:
+            with _sqlite_errors(self.path):
+                yield self.connection()
+        finally:
+            with self._users:
+                self._active -= 1
+                self._users.notify_all()
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, opened on first use or when another file lies at the path.
@@ -166,12 +191,24 @@ class Database:
         raise sqlite3.OperationalError("unable to open the index for reading")
 
     def close(self) -> None:
-        """Close every connection, none of which may be at work; the last one to close checkpoints the file."""
-        with self._lock:
-            self.generation += 1
-            for connection in list(self._all):
-                connection.close()
-            self._all.clear()
+        """End what is at work and close every connection; the last one to close checkpoints the file."""
+        with self._users:
+            self._is_closed = True
+        for connection in list(self._all):
+            with suppress(sqlite3.ProgrammingError):
+                connection.interrupt()
+        with self._users:
+            # A connection that is at work in its thread must not be closed by another: that would end the process.
+            if not self._users.wait_for(lambda: self._active == 0, _CLOSE_S):
+                logger.warning("the index is still in use; it is closed with the process")
+                return
+        for connection in list(self._all):
+            with suppress(sqlite3.Error):
+                connection.execute(
+                    "SELECT 1"
+                )  # an interrupt lasts until the next statement and would stop the checkpoint
+            connection.close()
+        self._all.clear()
 
 
 def _identity(path: Path) -> _Identity:
@@ -203,11 +240,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
+def _sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into ours."""
     try:
         yield
-    except (sqlite3.Error, UnicodeDecodeError) as exc:
+    except sqlite3.ProgrammingError as exc:
+        raise Unavailable("Pumas was closed") from exc
+    except (sqlite3.Error, UnicodeDecodeError, ValueError) as exc:
+        if isinstance(exc, PumasError):
+            raise
         raise _translated(exc, path) from exc
 
 
@@ -230,6 +271,8 @@ def _passing(exc: Exception) -> str | None:
 
 
 def _translated(exc: Exception, path: Path) -> Exception:
+    if not path.parent.is_dir():
+        return Unavailable(f"The library folder {path.parent} is gone; put it back")
     if (sentence := _passing(exc)) is not None:
         logger.warning("the index %s was not usable: %s", path, exc)
         return Unavailable(sentence)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 
-from pumas.errors import Unavailable
+from pumas.config import MAX_FILTER_VALUES
+from pumas.errors import InvalidInput, Unavailable
 from pumas.search import schema
-from pumas.search.database import Database, sqlite_errors, transaction
+from pumas.search.database import Database, transaction
 from pumas.search.query import match_expression
 
 logger = logging.getLogger(__name__)
@@ -93,9 +94,8 @@ class Index:
 
     def count(self) -> int:
         """Models in the index."""
-        with sqlite_errors(self._database.path):
-            row = self._database.connection().execute("SELECT count(*) FROM models").fetchone()
-        return int(row[0])
+        with self._database.use() as db:
+            return int(db.execute("SELECT count(*) FROM models").fetchone()[0])
 
     def count_pending_lookups(self) -> int:
         """Models that wait for a look-up on the hub and were not edited by hand."""
@@ -105,20 +105,18 @@ class Index:
             "AND json_valid(metadata_json) AND json_extract(metadata_json, '$.pending_online_lookup') = 1 "
             "AND coalesce(json_extract(metadata_json, '$.match_source'), '') <> 'manual'"
         )
-        with sqlite_errors(self._database.path):
-            return int(self._database.connection().execute(sql).fetchone()[0])
+        with self._database.use() as db:
+            return int(db.execute(sql).fetchone()[0])
 
     def rows(self) -> list[tuple[str, str]]:
         """Id and document of every model, in binary order of their paths."""
-        with sqlite_errors(self._database.path):
-            sql = "SELECT id, metadata_json FROM models ORDER BY path"
-            return self._database.connection().execute(sql).fetchall()
+        with self._database.use() as db:
+            return db.execute("SELECT id, metadata_json FROM models ORDER BY path").fetchall()
 
     def row(self, model_id: str) -> Row | None:
         """One model's row, or None."""
-        with sqlite_errors(self._database.path):
-            sql = f"SELECT {_ALL_COLUMNS} FROM models WHERE id = ?"
-            found = self._database.connection().execute(sql, (_storable(model_id),)).fetchone()
+        with self._database.use() as db:
+            found = db.execute(f"SELECT {_ALL_COLUMNS} FROM models WHERE id = ?", (_storable(model_id),)).fetchone()
         return Row(*found) if found else None
 
     def search(
@@ -134,10 +132,13 @@ class Index:
             tags: Keep models that have all of these tags, compared without case.
 
         Raises:
-            InvalidInput: The text is too long.
+            InvalidInput: The text is too long, or there are too many types or tags.
             Unavailable: The index can't be made searchable, or is being written for more than 30 s.
         """
         begun = perf_counter()
+        for name, values_given in (("model_type", model_types), ("tags", tags)):
+            if len(values_given) > MAX_FILTER_VALUES:
+                raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
         expression = match_expression(_storable(text))
         conditions: list[str] = []
         values: list[object] = []
@@ -151,13 +152,14 @@ class Index:
         if model_types:
             conditions.append(f"models.model_type IN ({', '.join('?' * len(model_types))})")
             values.extend(map(_storable, model_types))
-        for tag in tags:
+        for tag in dict.fromkeys(tags):
             members = f"json_each({schema.valid_json('models.tags_json')})"
             conditions.append(f"EXISTS (SELECT 1 FROM {members} WHERE fold(value) = ?)")
             values.append(_storable(tag).lower())
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        with sqlite_errors(self._database.path):
-            db = self._searchable_connection() if expression else self._database.connection()
+        with self._database.use() as db:
+            if expression:
+                self._make_searchable(db)
             if tags:
                 db.create_function("fold", 1, _fold, deterministic=True)
             # Both statements in one read transaction, so that page and count belong together.
@@ -175,16 +177,14 @@ class Index:
                 db.execute("ROLLBACK")
         return Page([Row(*row) for row in found], total, expression, (perf_counter() - begun) * 1000)
 
-    def _searchable_connection(self) -> sqlite3.Connection:
+    def _make_searchable(self, db: sqlite3.Connection) -> None:
         """Make the search table on the first search, as `sqlite.md` §2.4 says."""
-        db = self._database.connection()
         if self._searchable_generation != self._database.generation and self._database.is_writable:
             if not _is_searchable(db):
                 with transaction(db):
                     if not _is_searchable(db):
                         schema.refill_search(db)
             self._searchable_generation = self._database.generation
-        return db
 
     def take_up(self, batches: Iterable[Sequence[tuple[str, ...]]], *, anew: bool = False) -> Changes:
         """Bring the index in line with the documents; a model that no batch names leaves it.
@@ -199,8 +199,8 @@ class Index:
         """
         if not self._database.is_writable:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
-        with sqlite_errors(self._database.path):
-            return _TakeUp(self._database.connection(), anew=anew).run(batches)
+        with self._database.use() as db:
+            return _TakeUp(db, anew=anew).run(batches)
 
 
 class _TakeUp:
@@ -302,7 +302,9 @@ class _TakeUp:
 
 def _is_searchable(db: sqlite3.Connection) -> bool:
     """Whether the search table follows the models; with triggers of ours, by their rowids too (`sqlite.md` §2.6)."""
-    return schema.is_followed(db) and (not schema.is_ours(db) or schema.is_related_by_rowid(db))
+    if not schema.is_followed(db):
+        return False
+    return schema.is_related_by_rowid(db) if schema.is_ours(db) else schema.is_complete(db)
 
 
 def _fold(value: str | float | bytes | None) -> str | float | bytes | None:

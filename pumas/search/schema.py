@@ -99,8 +99,9 @@ def triggers(db: sqlite3.Connection) -> dict[str, str]:
 
 
 def has_search(db: sqlite3.Connection) -> bool:
-    """Whether the search table exists."""
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_search'").fetchone() is not None
+    """Whether the search table exists and is one."""
+    row = db.execute("SELECT sql FROM sqlite_master WHERE name = 'model_search' AND type = 'table'").fetchone()
+    return row is not None and "fts5" in row[0].lower()
 
 
 def is_followed(db: sqlite3.Connection) -> bool:
@@ -119,8 +120,13 @@ def is_related_by_rowid(db: sqlite3.Connection) -> bool:
         "SELECT 1 FROM models LEFT JOIN model_search_content AS found ON found.id = models.rowid "
         "WHERE found.c0 IS NOT models.id LIMIT 1"
     )
-    counts = "SELECT (SELECT count(*) FROM models) = (SELECT count(*) FROM model_search_content)"
-    return db.execute(sql).fetchone() is None and bool(db.execute(counts).fetchone()[0])
+    return db.execute(sql).fetchone() is None and is_complete(db)
+
+
+def is_complete(db: sqlite3.Connection) -> bool:
+    """Whether there are as many search rows as models."""
+    sql = "SELECT (SELECT count(*) FROM models) = (SELECT count(*) FROM model_search_content)"
+    return bool(db.execute(sql).fetchone()[0])
 
 
 def drop_triggers(db: sqlite3.Connection) -> None:

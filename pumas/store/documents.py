@@ -48,11 +48,13 @@ def _read_bytes(path: Path) -> bytes | None:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Damaged(f"{path.name} is not a regular file; move it away", path=path)
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(MAX_DOCUMENT_BYTES + 1)
+        finally:
+            os.close(descriptor)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise Damaged(f"{path.name} is larger than {MAX_DOCUMENT_BYTES} bytes", path=path)
     return data

@@ -15,7 +15,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pumas.config import Config
+from pumas.config import Config, expanded
 from pumas.errors import InvalidInput, UnusableRoot, system_errors
 
 # Folders made when a root is opened (`storage.md` §2, "Made at start").
@@ -87,7 +87,7 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
     Raises:
         UnusableRoot: `root` is not a folder, or it is missing and can't be made.
     """
-    root = root.expanduser().absolute()
+    root = expanded(root).absolute()
     if root.exists() and not root.is_dir():
         raise UnusableRoot(f"The launcher root {root} is not a folder; choose a folder", parameter="launcher_root")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ def _check_form(method: str, result: object) -> None:
     """Every successful answer has the form that the desktop app's types ask for."""
     name = _TYPES.get(method)
     if name and isinstance(result, dict) and result.get("success") is not False:
-        jsonschema.validate(result, {"$ref": f"#/$defs/{name}", "$defs": _SCHEMA["$defs"]})
+        _validator(name).validate(result)
+
+
+@cache
+def _validator(name: str) -> Any:
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _SCHEMA["$defs"]})
 
 
 @dataclass

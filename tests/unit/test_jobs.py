@@ -153,3 +153,22 @@ def test_a_job_never_waits_for_another_while_a_worker_is_free():
     pool.submit("second", lambda _: second_begun.set()).result(10)
     assert waits.result(10) is True
     assert pool.close(5)
+
+
+def test_jobs_of_one_key_run_one_after_another_and_hold_one_worker(pool):
+    go = threading.Event()
+    begun = threading.Event()
+
+    def work(_):
+        begun.set()
+        return go.wait(10)
+
+    first = pool.submit("refresh", work, key="refresh")
+    assert begun.wait(10)
+    second = pool.submit("refresh", lambda _: "second", key="refresh")
+    assert pool.submit("refresh", lambda _: "third", key="refresh") is second
+    assert pool.submit("other", lambda _: "free").result(10) == "free"
+    assert second.is_queued
+    go.set()
+    assert first.result(10) is True
+    assert second.result(10) == "second"

@@ -58,6 +58,9 @@ class MetadataColumns:
     """The columns of the table `models`, one list each, all of one length."""
 
     @property
+    def read(self) -> int:
+        """Files read; fewer than asked for when `max_total_bytes` was reached."""
+    @property
     def positions(self) -> list[int]:
         """For each row the position of its file among the paths asked for, ascending."""
     @property
@@ -114,6 +117,7 @@ def read_metadata_files(
     *,
     max_bytes: int,
     max_depth: int,
+    max_total_bytes: int = ...,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
     cancel: CancelToken | None = None,
@@ -123,7 +127,8 @@ def read_metadata_files(
     Args:
         paths: Regular files; links, folders, FIFOs and devices are refused without waiting.
         max_bytes: Larger files are refused.
-        max_depth: Documents nested deeper are refused.
+        max_depth: Documents nested deeper are refused; 500 at most.
+        max_total_bytes: Once so much was read no more files are begun (a few hundred may be on their way).
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
         cancel: Looked at between blocks of files.
