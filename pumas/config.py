@@ -22,9 +22,11 @@ DEFAULT_PORT: Final = 0  # 0 = any free one
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_BATCH: Final = 100  # requests in one batch
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024  # a hub card with everything in it stays below 1 MiB
+MAX_READ_BYTES: Final = 32 * 1024 * 1024  # documents held in memory at once while the index is made
 MAX_DOCUMENT_DEPTH: Final = 100  # levels of nesting; SQLite's JSON functions take 1000
 MAX_QUERY_CHARACTERS: Final = 10_000
 MAX_QUERY_WORDS: Final = 256
+MAX_FILTER_VALUES: Final = 100  # types or tags of one search; each tag costs a look at every hit
 MAX_SEARCH_LIMIT: Final = 10_000  # `limit` of a search (methods.json)
 
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
@@ -77,13 +79,25 @@ class Config:
         return replace(cls(), **given)  # type: ignore[arg-type] # each value was parsed by its field's type
 
 
+def expanded(path: Path) -> Path:
+    """The path with `~` replaced.
+
+    Raises:
+        InvalidInput: There is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise InvalidInput(f"{path} can't be used: there is no such user on this machine") from exc
+
+
 def _parse(name: str, text: str, kind: str) -> object:
     if kind.startswith("Path"):
-        return Path(text).expanduser()
+        return expanded(Path(text))
     if kind.startswith("tuple"):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind == "int":
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
             raise InvalidInput(f"{name} must be a whole number, not {text!r}", parameter=name)
         return int(text)
     if kind == "bool":

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 
-from pumas.errors import Damaged
-from pumas.store.documents import read_document
+from pumas.store.metadata import VERSIONS, load, locate
 from pumas.store.paths import Layout
-
-logger = logging.getLogger(__name__)
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
 
@@ -52,13 +48,4 @@ def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:
 
 
 def _document(layout: Layout, app_id: str) -> Mapping[str, object]:
-    path = layout.versions_document(app_id)
-    for candidate in (path, path.with_name(f"{path.name}.bak")):
-        try:
-            value = read_document(candidate)
-        except Damaged as exc:
-            logger.warning("%s; its backup is looked at", exc)
-            continue
-        if isinstance(value, Mapping):
-            return value
-    return {}
+    return load(locate(layout, VERSIONS, app_id))

@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from pumas.library.ready import ModelData, SearchItem
+
 Number = int | float
 
 
@@ -32,44 +34,12 @@ class Running(Response, frozen=True, kw_only=True):
     status: str = "running"
 
 
-class ModelData(Struct, frozen=True, kw_only=True):
-    """One model in the list."""
-
-    path: str
-    size: int | UnsetType = UNSET
-    addedDate: str | UnsetType = UNSET  # noqa: N815 - the app's name
-    modelType: str  # noqa: N815
-    officialName: str  # noqa: N815
-    cleanedName: str  # noqa: N815
-    relatedAvailable: bool  # noqa: N815
-
-
 class ModelsResponse(Response, frozen=True, kw_only=True):
     """Answer of `get_models`; with `job_id` when the disk is still being looked at."""
 
     models: dict[str, ModelData]
     job_id: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
-
-
-class SearchItem(Struct, frozen=True, kw_only=True):
-    """One hit: the index row, then what is read out of the document."""
-
-    id: str
-    path: str
-    cleaned_name: str
-    official_name: str
-    model_type: str
-    tags_json: str
-    hashes_json: str
-    metadata_json: str
-    updated_at: str
-    tags: tuple[str, ...]
-    family: str
-    description: str
-    related_available: bool
-    model_id: str
-    file_path: str
 
 
 class FTSSearchResponse(Response, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Opening `models.db`: a connection per thread, settings of the contract, a damaged file set aside.
 
 `models.db` is the index and can always be made again from the documents, so a file that is not one is renamed
-(never deleted) and replaced by an empty one.
+(never deleted) and replaced by an empty one. The file may be replaced or removed by another process at any time: each
+use looks whether it is still the one that was opened.
 """
 
 from __future__ import annotations
@@ -12,25 +13,31 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from pumas.errors import Damaged, Unavailable, system_errors
+from pumas.errors import Damaged, PumasError, Unavailable, system_errors
 from pumas.search import schema
+from pumas.store.locks import document_lock
 from pumas.store.quarantine import set_aside
 
 logger = logging.getLogger(__name__)
 
 _BUSY_S = 30.0  # `sqlite.md` §1
+_CLOSE_S = 1.0  # an interrupted statement ends within milliseconds
 _COMPANIONS = ("-wal", "-shm")
+
+# Which file: device and inode; None when there is none.
+_Identity = tuple[int, int] | None
 
 
 class _Connection(sqlite3.Connection):
     """Closes itself when its thread is gone."""
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
 
 
 class Database:
@@ -39,104 +46,177 @@ class Database:
     def __init__(self, path: Path, *, is_writable: bool) -> None:
         self.path = path
         self.is_writable = is_writable
-        self._local = threading.local()
-        self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._generation = 0
         self.is_new = False
         """Whether there was no usable file, so that an empty one was made."""
+        self.generation = 0
+        """Counts the files that were opened at this path."""
+        self._identity: _Identity = None
+        self._local = threading.local()
+        self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self._users = threading.Condition()
+        self._active = 0
+        self._is_closed = False
         with system_errors("Opening the index"):
             self._open_or_replace()
 
     def _open_or_replace(self) -> None:
-        if self.is_writable and os.path.lexists(self.path) and not self.path.is_file():
-            self.replace()  # a folder, a FIFO, a link to nowhere
-            return
         try:
-            db = self.connection()
-            if not schema.has_models(db):
-                self._create(db)
-        except (sqlite3.DatabaseError, ValueError) as exc:
+            self.connection()
+        except (sqlite3.Error, ValueError) as exc:
             if not self.is_writable or _passing(exc) is not None:
                 raise _translated(exc, self.path) from exc
             self.replace()
 
-    def _create(self, db: sqlite3.Connection) -> None:
+    def replace(self) -> None:
+        """Set the damaged file aside and begin an empty one; if another process has done so already, take its file.
+
+        Raises:
+            Unavailable: The folder can't be written to.
+        """
+        lock = document_lock(self.path.parent / ".pumas" / "locks", self.path.name)
+        with system_errors("Setting the damaged index aside"), self._lock, lock:
+            # A file that is not the one found damaged is a new one that another process made.
+            if self._identity in (None, _identity(self.path)):
+                self._set_aside()
+            # Connections of other threads may be at work: each is dropped by its own thread, on its next use.
+            self._identity = None
+            self.generation += 1
+            self.connection()
+
+    def _set_aside(self) -> None:
+        if os.path.lexists(self.path):
+            set_aside(self.path, companions=_COMPANIONS)
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection for one piece of work; what SQLite raises becomes ours.
+
+        Raises:
+            Unavailable: The database was closed, or can't be used now.
+            Damaged: The file is not an index.
+        """
+        with self._users:
+            if self._is_closed:
+                raise Unavailable("Pumas was closed")
+            self._active += 1
+        try:
+            with _sqlite_errors(self.path):
+                yield self.connection()
+        finally:
+            with self._users:
+                self._active -= 1
+                self._users.notify_all()
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened on first use or when another file lies at the path.
+
+        Raises:
+            sqlite3.Error: The file can't be opened or is not a database.
+            ValueError: It is one of another program.
+        """
+        known = getattr(self._local, "connection", None)
+        if known is not None and known[0] == self.generation and self._is_current():
+            connection: sqlite3.Connection = known[1]
+            return connection
+        self._local.connection = None
+        with self._lock:
+            if self._identity is not None and not self._is_current():
+                self.generation += 1
+                self._identity = None
+            connection = self._connect_current()
+            self._all.add(connection)
+            self._local.connection = (self.generation, connection)
+        return connection
+
+    def _connect_current(self) -> sqlite3.Connection:
+        while True:
+            before = _identity(self.path)
+            connection = self._connect()
+            self._identity = _identity(self.path)
+            if before in (None, self._identity):
+                return connection
+            connection.close()  # another file came to lie there meanwhile
+
+    def _is_current(self) -> bool:
         if not self.is_writable:
+            return True
+        current = _identity(self.path)
+        # While the whole library is away (an unplugged drive) the open file is all there is.
+        return current == self._identity or (current is None and not self.path.parent.is_dir())
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.is_writable:
+            return self._connect_read_only()
+        if os.path.lexists(self.path) and not self.path.is_file():
+            raise ValueError("it is not a file")
+        db = _open(str(self.path))
+        try:
+            db.execute("PRAGMA busy_timeout = 30000")
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA temp_store = MEMORY")
+            self._create(db)
+        except (sqlite3.Error, ValueError):
+            db.close()
+            raise
+        return db
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        if schema.has_models(db):
             return
         with transaction(db):
             if not schema.has_models(db):
                 schema.create_models(db)
                 self.is_new = True
 
-    def replace(self) -> None:
-        """Set the file aside and begin an empty one.
-
-        Raises:
-            Unavailable: The folder can't be written to.
-        """
-        with system_errors("Setting the damaged index aside"):
-            self.close()
-            if os.path.lexists(self.path):
-                set_aside(self.path, companions=_COMPANIONS)
-        self._create(self.connection())
-
-    def connection(self) -> sqlite3.Connection:
-        """This thread's connection, opened on first use.
-
-        Raises:
-            sqlite3.Error: The file can't be opened or is not a database.
-        """
-        known = getattr(self._local, "connection", None)
-        if known is not None and known[0] == self._generation:
-            connection: sqlite3.Connection = known[1]
-            return connection
-        with self._lock:
-            connection = self._connect()
-            self._all.add(connection)
-            self._local.connection = (self._generation, connection)
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        if self.is_writable:
-            db = _open(str(self.path))
-            try:
-                db.execute("PRAGMA busy_timeout = 30000")
-                if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                    db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                db.execute("PRAGMA temp_store = MEMORY")
-            except sqlite3.Error:
-                db.close()
-                raise
-            return db
-        return self._connect_read_only()
-
     def _connect_read_only(self) -> sqlite3.Connection:
-        if not self.path.is_file():
-            db = _open(":memory:")
-            schema.create_models(db)
-            return db
         # Without write permission SQLite can't make the shared memory of WAL mode; an index that nobody can write to
         # may be read as immutable instead.
         address = f"file:{quote(str(self.path))}?mode=ro"
         for suffix in ("", "&immutable=1"):
             db = _open(address + suffix, is_uri=True)
             try:
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if schema.is_followed(db) and schema.has_models(db):
+                    return db
             except sqlite3.OperationalError:
                 db.close()
                 continue
-            return db
+            except (sqlite3.Error, ValueError):
+                db.close()
+                raise
+            db.close()
+            raise ValueError("it has no search table")
         raise sqlite3.OperationalError("unable to open the index for reading")
 
     def close(self) -> None:
-        """Close every connection, none of which may be at work; the last one to close checkpoints the file."""
-        with self._lock:
-            self._generation += 1
-            for connection in list(self._all):
-                connection.close()
-            self._all.clear()
+        """End what is at work and close every connection; the last one to close checkpoints the file."""
+        with self._users:
+            self._is_closed = True
+        for connection in list(self._all):
+            with suppress(sqlite3.ProgrammingError):
+                connection.interrupt()
+        with self._users:
+            # A connection that is at work in its thread must not be closed by another: that would end the process.
+            if not self._users.wait_for(lambda: self._active == 0, _CLOSE_S):
+                logger.warning("the index is still in use; it is closed with the process")
+                return
+        for connection in list(self._all):
+            with suppress(sqlite3.Error):
+                connection.execute(
+                    "SELECT 1"
+                )  # an interrupt lasts until the next statement and would stop the checkpoint
+            connection.close()
+        self._all.clear()
+
+
+def _identity(path: Path) -> _Identity:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - PERF: with every use of the index; a Path's own takes twice as long
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _open(address: str, *, is_uri: bool = False) -> sqlite3.Connection:
@@ -160,11 +240,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
+def _sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into ours."""
     try:
         yield
-    except sqlite3.Error as exc:
+    except sqlite3.ProgrammingError as exc:
+        raise Unavailable("Pumas was closed") from exc
+    except (sqlite3.Error, UnicodeDecodeError, ValueError) as exc:
+        if isinstance(exc, PumasError):
+            raise
         raise _translated(exc, path) from exc
 
 
@@ -187,6 +271,8 @@ def _passing(exc: Exception) -> str | None:
 
 
 def _translated(exc: Exception, path: Path) -> Exception:
+    if not path.parent.is_dir():
+        return Unavailable(f"The library folder {path.parent} is gone; put it back")
     if (sentence := _passing(exc)) is not None:
         logger.warning("the index %s was not usable: %s", path, exc)
         return Unavailable(sentence)

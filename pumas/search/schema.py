@@ -41,12 +41,18 @@ CREATE VIRTUAL TABLE model_search USING fts5(
 )"""
 
 
+def valid_json(column: str) -> str:
+    """The column, or null where another program stored what is no JSON: one bad row must not fail a statement."""
+    return f"CASE WHEN json_valid({column}) THEN {column} END"
+
+
 def _values(row: str) -> str:
     """Expressions for a search row: rowid first, then the seven columns (`sqlite.md` §2.2)."""
     return (
         f"{row}.rowid, {row}.id, {row}.official_name, {row}.cleaned_name, {row}.model_type, "
-        f"(SELECT group_concat(value, ' ') FROM json_each({row}.tags_json)), "
-        f"json_extract({row}.metadata_json, '$.family'), json_extract({row}.metadata_json, '$.description')"
+        f"(SELECT group_concat(value, ' ') FROM json_each({valid_json(f'{row}.tags_json')})), "
+        f"json_extract({valid_json(f'{row}.metadata_json')}, '$.family'), "
+        f"json_extract({valid_json(f'{row}.metadata_json')}, '$.description')"
     )
 
 
@@ -93,8 +99,9 @@ def triggers(db: sqlite3.Connection) -> dict[str, str]:
 
 
 def has_search(db: sqlite3.Connection) -> bool:
-    """Whether the search table exists."""
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_search'").fetchone() is not None
+    """Whether the search table exists and is one."""
+    row = db.execute("SELECT sql FROM sqlite_master WHERE name = 'model_search' AND type = 'table'").fetchone()
+    return row is not None and "fts5" in row[0].lower()
 
 
 def is_followed(db: sqlite3.Connection) -> bool:
@@ -105,6 +112,34 @@ def is_followed(db: sqlite3.Connection) -> bool:
 def is_ours(db: sqlite3.Connection) -> bool:
     """Whether the triggers are ours, so that search rows have the rowids of their models."""
     return has_search(db) and triggers(db) == {name: sql.strip() for name, sql in TRIGGERS.items()}
+
+
+def stamp(db: sqlite3.Connection) -> bytes:
+    """What changes with every write that the search table follows; empty when its rows don't follow ours.
+
+    The averages (row 1) and the structure with its write counter (row 10) of FTS5's own data, and the schema cookie,
+    since a table that is made anew counts from zero again.
+    """
+    if not is_ours(db):
+        return b""
+    cookie = db.execute("PRAGMA schema_version").fetchone()[0]
+    blocks = db.execute("SELECT block FROM model_search_data WHERE id IN (1, 10) ORDER BY id").fetchall()
+    return b"%d:" % cookie + b"".join(block for (block,) in blocks)
+
+
+def is_related_by_rowid(db: sqlite3.Connection) -> bool:
+    """Whether every search row has the rowid and the id of its model; reads both tables."""
+    sql = (
+        "SELECT 1 FROM models LEFT JOIN model_search_content AS found ON found.id = models.rowid "
+        "WHERE found.c0 IS NOT models.id LIMIT 1"
+    )
+    return db.execute(sql).fetchone() is None and is_complete(db)
+
+
+def is_complete(db: sqlite3.Connection) -> bool:
+    """Whether there are as many search rows as models."""
+    sql = "SELECT (SELECT count(*) FROM models) = (SELECT count(*) FROM model_search_content)"
+    return bool(db.execute(sql).fetchone()[0])
 
 
 def drop_triggers(db: sqlite3.Connection) -> None:

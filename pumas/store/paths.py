@@ -62,6 +62,11 @@ class Layout:
         """Lock files for documents of the library, never inside a model folder."""
         return self.library / ".pumas" / "locks"
 
+    @property
+    def launcher_locks(self) -> Path:
+        """Lock files for all other documents."""
+        return self.data / ".locks"
+
     def versions_folder(self, app_id: str) -> Path:
         """Installed versions of an app."""
         return self.root / f"{app_id}-versions"

@@ -64,3 +64,22 @@ def test_a_damaged_file_reads_as_empty_and_can_be_replaced(api, library):
         assert api.get_model_overrides("llm/llama/A") == {}
     api.update_model_overrides("llm/llama/A", {"x": 1})
     assert api.get_model_overrides("llm/llama/A") == {"x": 1}
+    assert sorted(one.read_text() for one in path.parent.glob("overrides.json.damaged-*")) == ["null"]
+
+
+def test_a_damaged_file_is_read_from_its_backup(api, library):
+    path = library / "llm/llama/A/overrides.json"
+    for n in range(2):
+        api.update_model_overrides("llm/llama/A", {"n": n})
+    path.write_text("{")
+    assert api.get_model_overrides("llm/llama/A") == {"n": 0}
+    path.with_name("overrides.json.bak").unlink()
+    path.with_name("overrides.json.bak").symlink_to(library / "llm/llama/A/metadata.json")
+    assert api.get_model_overrides("llm/llama/A") == {}
+
+
+def test_two_spellings_of_an_id_share_a_lock_outside_the_model_folder(api, library):
+    for model_id in ("llm/llama/A", "llm//llama/./A"):
+        api.update_model_overrides(model_id, {})
+    assert len(list((library / ".pumas/locks").iterdir())) == 1
+    assert list((library / "llm").rglob("*.lock")) == []
