@@ -29,6 +29,9 @@ MAX_QUERY_WORDS: Final = 256
 MAX_FILTER_VALUES: Final = 100  # types or tags of one search; each tag costs a look at every hit
 MAX_SEARCH_LIMIT: Final = 10_000  # `limit` of a search (methods.json)
 
+REFRESH_AGE_S: Final = 2.0  # a list asked for sooner after a refresh does not begin another
+SCAN_INTERVAL_S: Final = 30.0  # between looks at a library whose changes the system does not tell
+
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
 LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS

@@ -169,7 +169,7 @@ def system_errors(doing: str) -> Iterator[None]:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(f"The drive is full: {doing} was not possible; free some space and try again") from exc
         if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise Unavailable(f"There is no permission to write: {doing} was not possible") from exc
+            raise Unavailable(f"There is no permission: {doing} was not possible") from exc
         reason = exc.strerror or type(exc).__name__
         raise Unavailable(f"{doing} failed: {reason}") from exc
 

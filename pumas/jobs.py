@@ -186,6 +186,7 @@ class JobPool:
         self._queue: deque[Job[object]] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._running: set[str | None] = set()
         self._wake = threading.Condition()
         self._is_closed = False
 
@@ -210,7 +211,7 @@ class JobPool:
             job = Job(kind, work, key=key)
             self._remember(job)  # type: ignore[arg-type]
             self._queue.append(job)  # type: ignore[arg-type]
-            if self._idle == 0 and len(self._threads) < self._workers:
+            if len(self._queue) > self._idle and len(self._threads) < self._workers:
                 # Daemons: a job that finds no safe point must not keep the process from ending.
                 thread = threading.Thread(target=self._run, name=f"job-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
@@ -228,13 +229,24 @@ class JobPool:
         while True:
             with self._wake:
                 self._idle += 1
-                while not self._queue and not self._is_closed:
+                while (job := self._next()) is None and not self._is_closed:
                     self._wake.wait()
                 self._idle -= 1
-                if not self._queue:
+                if job is None:
                     return
-                job = self._queue.popleft()
+                self._running.add(job.key)
             job.run()
+            with self._wake:
+                self._running.discard(job.key)
+                self._wake.notify_all()
+
+    def _next(self) -> Job[object] | None:
+        """Take the first job that may begin: one whose key is at work waits, so that later callers can join it."""
+        for job in self._queue:
+            if job.key is None or job.key not in self._running:
+                self._queue.remove(job)
+                return job
+        return None
 
     def jobs(self) -> list[Job[object]]:
         """All jobs that are remembered, oldest first."""

@@ -58,6 +58,16 @@ class SearchPage(Record, frozen=True, kw_only=True):
     """The match expression that was used."""
 
 
+class ReadyPage(Record, frozen=True, kw_only=True):
+    """One page of hits as the JSON that the desktop app reads."""
+
+    hits: bytes
+    """A JSON list of the search items."""
+    total_count: int
+    query_time_ms: float
+    query: str
+
+
 class LibraryStatus(Record, frozen=True, kw_only=True):
     """How many models the index knows, and whether it is being brought in line with the disk."""
 
@@ -81,6 +91,8 @@ class RefreshReport(Record, frozen=True, kw_only=True):
     model_count: int
     added: int
     changed: int
+    moved: int
+    """Models whose folder was renamed; they keep their place in the index."""
     removed: int
     problems: tuple[DocumentProblem, ...]
     elapsed_s: float

@@ -13,7 +13,6 @@ from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 
-from pumas.errors import PumasError
 from pumas.jobs import Progress
 from pumas.library.ready import item, list_entry, pack
 from pumas.library.records import model_of

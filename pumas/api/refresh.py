@@ -1,8 +1,8 @@
 """Bringing the index in line with the disk: only what changed is read.
 
-The cache remembers inode, times and size of every document at the last refresh (table `folders`, one value of 48 bytes a
-model), and the stamp of the index state that came of it. As long as the index still has that stamp, one stat per model
-tells what changed; else every document is read and compared with its row.
+The cache remembers inode, times and size of every document at the last refresh (table `folders`, one value with 48
+bytes a model), and the stamp of the index state that came of it. As long as the index still has that stamp, one stat
+per model tells what changed; else every document is read and compared with its row.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Refresher:
         self._cache = cache
         self._ready = ready
         self._lock = threading.Lock()
-        self._running = threading.Event()
+        self._writing = threading.Event()
         self._ended_at: float | None = None
         self._known_problems: frozenset[DocumentProblem] = frozenset()
 
     @property
-    def is_running(self) -> bool:
-        """Whether the index is being brought in line at this moment."""
-        return self._running.is_set()
+    def is_writing(self) -> bool:
+        """Whether differences between disk and index were found and are being written."""
+        return self._writing.is_set()
 
     def is_older_than(self, age_s: float) -> bool:
         """Whether the last refresh of this process ended longer ago, or there was none."""
@@ -62,12 +62,11 @@ class Refresher:
         """
         begun = perf_counter()
         with self._lock:
-            self._running.set()
             try:
                 survey, changes = self._take_up(progress, anew=anew)
                 is_ready = self._ready.follow(changes)
             finally:
-                self._running.clear()
+                self._writing.clear()
                 self._ended_at = monotonic()
         self._tell(survey.problems)
         report = RefreshReport(
@@ -101,7 +100,7 @@ class Refresher:
     def _take_up_all(self, progress: Progress, *, anew: bool) -> tuple[Survey, Changes]:
         found = changed_in_library(self._library, b"", cancel=progress.cancel_token)
         gone = () if anew else set(self._index.ids()).difference(found.survey.model_ids)
-        changes = self._index.take_up(_told(found.survey, progress), anew=anew, gone=gone)
+        changes = self._index.take_up(_told(found.survey, progress), anew=anew, gone=gone, on_write=self._writing.set)
         self._remember(found, self._index.stamp() if not changes.total else changes.stamp_after)
         return found.survey, changes
 
@@ -114,7 +113,7 @@ class Refresher:
             return found.survey, Changes(model_count=self._index.count())
         gone = [model_id for model_id in self._index.ids() if path_key(model_id) in found.vanished]
         scope = {*found.survey.model_ids, *gone}
-        changes = self._index.take_up(_told(found.survey, progress), scope=scope, gone=gone)
+        changes = self._index.take_up(_told(found.survey, progress), scope=scope, gone=gone, on_write=self._writing.set)
         # What another process wrote meanwhile was not judged here: then the next refresh looks at everything.
         is_alone = not changes.total or changes.stamp_before == stamp
         self._remember(found, (changes.stamp_after if changes.total else stamp) if is_alone else b"")

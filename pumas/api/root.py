@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+import tempfile
 from pathlib import Path
 
 import pumas_native
 
 from pumas import __version__
+from pumas.api.ready import ReadyRecords
+from pumas.api.refresh import Refresher
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
-from pumas.errors import NativeFailure
+from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
+from pumas.store.cache import open_cache
 from pumas.store.paths import default_root, open_layout
 from pumas.system.resources import ResourceSampler
 
@@ -27,6 +30,8 @@ class LauncherRoot:
 
     def __init__(self, root: str | os.PathLike[str] | None, config: Config, *, with_samples: bool) -> None:
         _check_native_version()
+        if root is not None and not os.fspath(root).strip():
+            raise UnusableRoot("The launcher root is empty; name a folder", parameter="launcher_root")
         folder, is_users_own = (Path(root), False) if root is not None else default_root(config, Path.cwd())
         is_new = not folder.exists()
         self.config = config
@@ -37,12 +42,28 @@ class LauncherRoot:
             from pumas.library.samples import write_samples  # noqa: PLC0415 - once in the life of a root
 
             write_samples(self.layout.library)
-        self.index = Index(Database(self.layout.models_db, is_writable=self.is_writable))
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self.index = self._open_index()
+        self.cache = open_cache(
+            self.layout.library, is_writable=self.is_writable, fallback=self.layout.cache_folder(config)
+        )
+        self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
+        self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
+        self.wants_ready = False
+        """Whether somebody serves ready answers, so that they are to be kept."""
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
-        self.refresh_lock = threading.Lock()
-        self.refreshing = threading.Event()
-        """Set while the index is being brought in line."""
+
+    def _open_index(self) -> Index:
+        """The index as it is to be written, else as it can be read, else one that is made for this run."""
+        path = self.layout.models_db
+        for is_writable in (True, False) if self.is_writable else (False,):
+            try:
+                return Index(Database(path, is_writable=is_writable))
+            except PumasError as exc:
+                logger.warning("the index can't be opened to be %s: %s", "written" if is_writable else "read", exc)
+        self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
+        return Index(Database(Path(self._scratch.name) / path.name, is_writable=True))
 
     @property
     def has_models(self) -> bool:
@@ -72,6 +93,9 @@ class LauncherRoot:
         has_ended = self.end_jobs(timeout_s)
         if has_ended:
             self.index.close()
+            self.cache.close()
+            if self._scratch is not None:
+                self._scratch.cleanup()
         self.resources.close()
         return has_ended
 
@@ -80,5 +104,5 @@ def _check_native_version() -> None:
     if pumas_native.__version__ != __version__:
         raise NativeFailure(
             f"pumas-native {pumas_native.__version__} does not belong to pumas-library {__version__}; "
-            f"reinstall both: pip install pumas-native=={__version__} pumas-library=={__version__}"
+            "reinstall both; from a checkout: pip install ./_native ."
         )

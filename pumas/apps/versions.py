@@ -6,14 +6,9 @@ import re
 from collections.abc import Mapping
 
 from pumas.store.metadata import VERSIONS, load, locate
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, has_file
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
-
-
-def installed_versions(layout: Layout, app_id: str) -> list[str]:
-    """Tags in the document whose files are complete, in the document's order."""
-    return _complete_tags(layout, app_id, _document(layout, app_id))
 
 
 def active_version(layout: Layout, app_id: str) -> str | None:
@@ -41,10 +36,11 @@ def _complete_tags(layout: Layout, app_id: str, document: Mapping[str, object]) 
 
 
 def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:
+    # A folder that may not be looked into counts as incomplete.
     folder = layout.versions_folder(app_id) / tag
     if app_id == "ollama":
-        return (folder / "ollama").is_file()
-    return (folder / "main.py").is_file() and (folder / "venv" / "bin" / "python").exists()
+        return has_file(folder / "ollama")
+    return has_file(folder / "main.py") and has_file(folder / "venv" / "bin" / "python")
 
 
 def _document(layout: Layout, app_id: str) -> Mapping[str, object]:

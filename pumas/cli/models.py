@@ -46,7 +46,8 @@ def list_models(
         if not as_json and len(shown) < len(models):
             note(f"{len(shown)} of {count_text(len(models), 'model')}")
         elif not as_json and not models:
-            note(f"No model was found in {api.library}")
+            of_types = f" of type {' or '.join(types)}" if types else ""
+            note(f"No model{of_types} was found in {api.library}")
 
 
 @group.command("show", epilog="Example: pumas show llm/llama/Llama-3.1-8B-Instruct")

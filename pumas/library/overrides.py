@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -9,7 +10,9 @@ from typing import cast
 from pumas.errors import InvalidInput, ModelNotFound, PumasError
 from pumas.store.library_documents import Overrides
 from pumas.store.metadata import METADATA, OVERRIDES, Document, load, locate_in_model, save
-from pumas.store.paths import resolve_inside
+from pumas.store.paths import has_file, resolve_inside
+
+logger = logging.getLogger(__name__)
 
 _NO_LOCKS = Path()  # reading takes none
 
@@ -24,7 +27,8 @@ def read_overrides(library: Path, model_id: str) -> dict[str, object]:
         # SECURITY: resolved with the name, so that a link in its place is not read either.
         resolve_inside(library, f"{model_id}/{OVERRIDES.file}", parameter="rel_path")
         return dict(load(document))
-    except PumasError:
+    except PumasError as exc:
+        logger.debug("no overrides of %r: %s", model_id, exc)
         return {}
 
 
@@ -46,7 +50,7 @@ def _of_model(library: Path, model_id: str, locks: Path) -> Document[Overrides]:
         document = locate_in_model(library, OVERRIDES, model_id, locks=locks)
     except InvalidInput as exc:
         raise ModelNotFound(model_id) from exc
-    if not document.path.with_name(METADATA.file).is_file():
+    if not has_file(document.path.with_name(METADATA.file)):
         raise ModelNotFound(model_id)
     return document
 
@@ -66,5 +70,6 @@ def check_overrides(overrides: Mapping[str, object]) -> None:
         )
     for app_id, specifier in ranges.items():
         if not isinstance(specifier, str):
-            message = f'`overrides.version_ranges.{app_id}` must be a text such as ">=0.6.0,<1"'
+            shown = app_id if len(app_id) <= 100 else f"{app_id[:100]}…"
+            message = f'`overrides.version_ranges.{shown}` must be a text such as ">=0.6.0,<1"'
             raise InvalidInput(message, parameter="overrides")

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pumas.api import PumasApi
-from pumas.config import DEFAULT_HOST, DEFAULT_PORT, Config
-from pumas.errors import PumasError
-from pumas.rpc.logs import log_to_console, log_to_file
-from pumas.rpc.server import Server, create_server, stop_on_signals
+# A signal during the start ends the start: what takes long to import waits until it can be seen (`main`).
+if TYPE_CHECKING:
+    from pumas.rpc.server import Server
 
-logger = logging.getLogger(__name__)
+_HOST, _PORT = "127.0.0.1", 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pumas-rpc", description="JSON-RPC server of Pumas.")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0 = any free one")
-    parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--allow-remote", action="store_true", help="let --host be one that other machines reach")
-    parser.add_argument("--launcher-root", type=Path, help="the launcher root; made if it is missing")
+    parser.add_argument("--port", type=int, default=_PORT, help="port to listen on; 0 = any free one")
+    parser.add_argument("--host", default=_HOST, help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="let --host be one that other machines reach; needs PUMAS_TOKEN, and PUMAS_ALLOWED_HOSTS for names",
+    )
+    parser.add_argument("--launcher-root", help="the launcher root; made if it is missing")
     parser.add_argument("--sample", action="store_true", help="fill a user data folder that is new with tiny models")
     parser.add_argument("--debug", action="store_true", help="show every log line on standard error")
     return parser
 
 
 def run_server(
-    root: Path | None,
+    root: str | os.PathLike[str] | None,
     *,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
+    host: str = _HOST,
+    port: int = _PORT,
     allow_remote: bool = False,
     debug: bool = False,
     sample: bool = False,
@@ -46,17 +49,26 @@ def run_server(
     Raises:
         PumasError: The root can't be opened, or the server can't listen.
     """
+    import logging  # noqa: PLC0415 - see above
+
+    from pumas.api import PumasApi  # noqa: PLC0415
+    from pumas.config import Config  # noqa: PLC0415
+    from pumas.rpc.logs import log_to_console, log_to_file  # noqa: PLC0415
+    from pumas.rpc.server import check_address, create_server, stop_on_signals  # noqa: PLC0415
+
+    logger = logging.getLogger(__name__)
     log_to_console(debug=debug)
     config = Config.from_env()
+    check_address(config, host=host, port=port, is_remote_allowed=allow_remote)
     api = PumasApi(root, config=config, with_samples=sample)
     try:
         log_to_file(api.logs)
         server = create_server(api, config, host=host, port=port, is_remote_allowed=allow_remote)
+        stop_on_signals(server)
+        announce(server)
     except BaseException:
         api.close()
         raise
-    stop_on_signals(server)
-    announce(server)
     logger.info("serving %s on %s:%d", api.root.root, host, server.port)
     if not server.serve():
         # A job found no safe point in time. What it had not committed is undone; waiting would only annoy.
@@ -66,13 +78,24 @@ def run_server(
 
 
 def _say_port(server: Server) -> None:
-    sys.stdout.write(f"RPC_PORT={server.port}\n")
-    sys.stdout.flush()
+    from pumas.errors import system_errors  # noqa: PLC0415 - see above
+
+    with system_errors("Writing the port line to standard output"):
+        sys.stdout.write(f"RPC_PORT={server.port}\n")
+        sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `pumas-rpc`; exits with 2 when the arguments, the root or the port can't be used."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # A parent may have closed them; then nobody wants the lines.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
     given = _parser().parse_args(arguments)
+    from pumas.errors import PumasError  # noqa: PLC0415 - see above
+
     try:
         run_server(
             given.launcher_root,

@@ -35,10 +35,13 @@ class _GuardMiddleware:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    def process_request(self, req: falcon.Request, _: falcon.Response) -> None:
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         refusal = self._guard.check(req.env)
         if refusal is not None:
             raise falcon.HTTPError(refusal.status, title=refusal.message)
+        if req.method == "OPTIONS":
+            resp.set_header("Allow", "GET, OPTIONS, POST")
+            resp.complete = True
 
 
 class _CorsMiddleware:

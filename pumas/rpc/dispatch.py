@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -65,6 +67,7 @@ def _handle_batch(requests: list[object], session: Session) -> bytes | None:
     if len(requests) > MAX_BATCH:
         message = f"Invalid Request: A batch may hold at most {MAX_BATCH} requests"
         raise ProtocolError(INVALID_REQUEST, message, "invalid_request")
+    session = replace(session, wait_until=monotonic() + session.job_wait_s)
     answers = [answer for request in requests if (answer := _handle_one(request, session)) is not None]
     return _encoder.encode(answers) if answers else None
 

@@ -40,13 +40,16 @@ class Guard:
             if environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
                 return Refusal(HTTPStatus.BAD_REQUEST, "A Host header is needed")
         elif not self._is_our_host(host):
-            return Refusal(HTTPStatus.FORBIDDEN, "This Host is not served here")
+            return Refusal(HTTPStatus.FORBIDDEN, "This Host is not served here; PUMAS_ALLOWED_HOSTS can name it")
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and not self._is_our_origin(origin):
+        if origin is not None and not self._is_our_origin(origin, host or ""):
             return Refusal(HTTPStatus.FORBIDDEN, "Pages of this Origin may not call Pumas")
-        if self.token is not None and not self._has_token(environ.get("HTTP_AUTHORIZATION", "")):
+        method = environ.get("REQUEST_METHOD")
+        # A browser asks first (OPTIONS) without the token, and calls nothing by that.
+        is_question = method == "OPTIONS" and origin in self.allowed_origins
+        if self.token is not None and not is_question and not self._has_token(environ.get("HTTP_AUTHORIZATION", "")):
             return Refusal(HTTPStatus.UNAUTHORIZED, "A bearer token is needed")
-        if environ.get("REQUEST_METHOD") == "POST":
+        if method == "POST":
             return self._check_content_type(environ.get("CONTENT_TYPE", ""), has_origin=origin is not None)
         return None
 
@@ -54,13 +57,19 @@ class Guard:
         name, port = _split(host)
         if name in self.allowed_hosts:
             return True
-        return port == self.port and _is_loopback(name)
+        if port != self.port:
+            return False
+        # Rebinding needs a name; with a token, which a page does not know, an address is as good as loopback.
+        return _is_loopback(name) or (self.token is not None and _is_address(name))
 
-    def _is_our_origin(self, origin: str) -> bool:
+    def _is_our_origin(self, origin: str, host: str) -> bool:
         if origin in self.allowed_origins:
             return True
-        scheme, separator, host = origin.partition("://")
-        return bool(separator) and scheme == "http" and self._is_our_host(host)
+        scheme, separator, name = origin.partition("://")
+        if not separator or scheme != "http":
+            return False
+        # The very host that was asked, or another name of loopback; not just any service on an allowed host.
+        return name.lower() == host.lower() or (_split(name)[1] == self.port and _is_loopback(_split(name)[0]))
 
     def _has_token(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
@@ -79,7 +88,7 @@ def _split(host: str) -> tuple[str, int]:
     name, separator, port = host.strip().lower().rpartition(":")
     if not separator or port.endswith("]"):
         return host.strip().lower(), 80
-    return name, int(port) if port.isascii() and port.isdigit() else -1
+    return name, int(port) if len(port) <= 5 and port.isascii() and port.isdigit() else -1
 
 
 @lru_cache(maxsize=64)  # PERF: a client sends the same name with every call (bench_http)
@@ -90,6 +99,14 @@ def _is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback_address(host: str) -> bool:

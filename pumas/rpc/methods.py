@@ -10,9 +10,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pumas.api import PumasApi
 from pumas.config import JOB_WAIT_S, LONG_CALLS
@@ -40,6 +41,8 @@ class Session:
     api: PumasApi
     request_shutdown: Callable[[], None] = lambda: None
     job_wait_s: float = JOB_WAIT_S
+    wait_until: float | None = None
+    """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
 
     def wait_for(self, job: Job[T]) -> T:
@@ -52,7 +55,10 @@ class Session:
         if not self.long_calls.acquire(blocking=False):
             raise StillRunning(job)
         try:
-            return job.result(self.job_wait_s)
+            timeout = self.job_wait_s
+            if self.wait_until is not None:
+                timeout = min(timeout, max(0.0, self.wait_until - monotonic()))
+            return job.result(timeout)
         except TimeoutError as exc:
             raise StillRunning(job) from exc
         finally:
@@ -73,14 +79,18 @@ class Method:
 
 
 def _get_models(session: Session, _: params.NoParams) -> Struct:
-    job = session.api.refresh_models()
+    job = session.api.refresh_if_due()
     running = None
-    try:
-        session.wait_for(job)
-    except StillRunning:
-        running = job.job_id
-    except PumasError as exc:
-        logger.warning("the disk could not be looked at, the index answers: %s", exc)
+    if job is not None:
+        try:
+            session.wait_for(job)
+        except StillRunning:
+            running = job.job_id
+        except PumasError as exc:
+            logger.warning("the disk could not be looked at, the index answers: %s", exc)
+    listing = session.api.ready_listing() if running is None else None
+    if listing is not None:
+        return responses.ReadyModelsResponse(models=Raw(listing))
     answer = wrapping.models_response(session.api.list_models())
     if running is None:
         return answer
@@ -97,10 +107,16 @@ def _get_library_status(session: Session, _: params.NoParams) -> Struct:
 
 
 def _search_models_fts(session: Session, given: params.SearchParams) -> Struct:
-    page = session.api.search_models_fts(
+    api = session.api
+    ready = api.ready_search(
         given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags
     )
-    return wrapping.search_response(page, session.api.library)
+    if ready is not None:
+        return wrapping.ready_search_response(ready)
+    page = api.search_models_fts(
+        given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags
+    )
+    return wrapping.search_response(page, api.library)
 
 
 def _get_model_overrides(session: Session, given: params.OverridesParams) -> Struct:

@@ -91,7 +91,7 @@ def read_params(kind: type[P], given: object) -> P:
     unknown = next((name for name in given if name not in fields), None)
     if unknown is not None:
         shown = unknown if len(unknown) <= 100 else f"{unknown[:100]}…"
-        raise InvalidInput(f"unexpected parameter `{shown}`", parameter=unknown)
+        raise InvalidInput(f"unexpected parameter `{shown}`", parameter=shown)
     values = {}
     for name, (annotation, is_required) in fields.items():
         value = given.get(name)
@@ -109,6 +109,8 @@ def _convert(name: str, value: object, annotation: Any, *, is_required: bool) ->
     except msgspec.ValidationError as exc:
         expected = _expected(annotation) if is_required else _expected(annotation | None)
         came = _CAME.get(type(value), "something else")
+        if isinstance(value, float) and int in (annotation, *typing.get_args(annotation)):
+            came = "a number with a fraction"
         if isinstance(value, list) and "list" in expected:
             came = "a list with something else in it"
         raise InvalidInput(f"`{name}` must be {expected}, but {came} came", parameter=name) from exc

@@ -18,6 +18,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
+from waitress.task import WSGITask
 
 from pumas.api import PumasApi
 from pumas.config import SERVER_THREADS, Config
@@ -39,13 +40,26 @@ class _StrictParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
     """Refuses a request that gives its length twice: two readers may disagree where it ends (RFC 9112 §6.3)."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as exc:  # a length of thousands of digits
+            raise ParsingError("Content-Length is not a usable number") from exc
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
 
 
+class _Task(WSGITask):  # type: ignore[misc] # waitress has no types
+    """Keeps the connection after a 204, which has no body and so no length (RFC 9110 §15.3.5)."""
+
+    def set_close_on_finish(self) -> None:
+        asks_to_close = self.request.headers.get("CONNECTION", "").lower() == "close" or self.version == "1.0"
+        if asks_to_close or not self.status.startswith("204"):
+            super().set_close_on_finish()
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     parser_class = _StrictParser
+    task_class = _Task
 
 
 class _WsgiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
@@ -79,6 +93,7 @@ class Server:
         Returns:
             Whether everything had ended in time; if not, threads are still at work.
         """
+        self.api.prepare_answers()
         while not self._stopping.is_set():
             self._turn(1.0)
         self.wsgi.accepting = False
@@ -127,14 +142,8 @@ def create_server(
         InvalidInput: The host can be reached by others and that was not allowed, or it can't be resolved.
         PortInUse: Another program listens there.
     """
-    if not 0 <= port <= 65535:
-        raise InvalidInput(f"The port must be a number from 0 to 65535, not {port}", parameter="port")
+    check_address(config, host=host, port=port, is_remote_allowed=is_remote_allowed)
     is_remote = not is_loopback_address(host)
-    if is_remote and not (is_remote_allowed and config.token):
-        raise InvalidInput(
-            f"{host} can be reached by other machines; that needs --allow-remote and a token in PUMAS_TOKEN",
-            parameter="host",
-        )
     # A burst of requests is nothing to warn about: they wait in a queue for milliseconds.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     session = Session(api)
@@ -151,6 +160,21 @@ def create_server(
     session.request_shutdown = server.stop
     app.wrapped = create_app(session, guard)
     return server
+
+
+def check_address(config: Config, *, host: str, port: int, is_remote_allowed: bool) -> None:
+    """Refuse an address before anything is opened for it.
+
+    Raises:
+        InvalidInput: The port is none, or others can reach the host and that was not allowed.
+    """
+    if not 0 <= port <= 65535:
+        raise InvalidInput(f"The port must be a number from 0 to 65535, not {port}", parameter="port")
+    if not is_loopback_address(host) and not (is_remote_allowed and config.token):
+        raise InvalidInput(
+            f"{host} can be reached by other machines; that needs --allow-remote and a token in PUMAS_TOKEN",
+            parameter="host",
+        )
 
 
 class _Late:
@@ -182,8 +206,11 @@ def _listen(app: object, config: Config, host: str, port: int, sockets: dict[int
     try:
         return _WsgiServer(app, map=sockets, adj=adjustments, sockinfo=(family, kind, protocol, address))
     except OSError as exc:
-        if exc.errno in (errno.EADDRINUSE, errno.EACCES):
+        if exc.errno == errno.EADDRINUSE:
             raise PortInUse(host, port) from exc
+        if exc.errno == errno.EACCES:
+            message = f"Port {port} needs more rights than Pumas has; choose one above 1023"
+            raise InvalidInput(message, parameter="port") from exc
         raise InvalidInput(f"The server can't listen on {host}: {exc.strerror}", parameter="host") from exc
 
 

@@ -33,6 +33,16 @@ def search_response(page: models.SearchPage, library: Path) -> responses.FTSSear
     )
 
 
+def ready_search_response(page: models.ReadyPage) -> responses.ReadySearchResponse:
+    """`search_models_fts`, its hits joined from ready bytes."""
+    return responses.ReadySearchResponse(
+        models=msgspec.Raw(page.hits),
+        total_count=page.total_count,
+        query_time_ms=page.query_time_ms,
+        query=page.query,
+    )
+
+
 def library_status_response(status: models.LibraryStatus) -> responses.GetLibraryStatusResponse:
     """`get_library_status`."""
     return responses.GetLibraryStatusResponse(

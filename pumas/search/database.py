@@ -60,6 +60,11 @@ class Database:
         with system_errors("Opening the index"):
             self._open_or_replace()
 
+    @property
+    def inode(self) -> int | None:
+        """Which file is open; None while there is none at the path."""
+        return None if self._identity is None else self._identity[1]
+
     def _open_or_replace(self) -> None:
         try:
             self.connection()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -157,7 +157,8 @@ class Index:
 
     def _of_this_file(self, stamp: bytes) -> bytes:
         # A file that was put in this one's place may have counted as far.
-        return b"%d:" % self._database.path.stat().st_ino + stamp if stamp else b""
+        inode = self._database.inode
+        return b"%d:" % inode + stamp if stamp and inode is not None else b""
 
     @contextmanager
     def _reading(self, query: _Query | None = None) -> Iterator[sqlite3.Connection]:
@@ -224,6 +225,7 @@ class Index:
         anew: bool = False,
         scope: Collection[str] | None = None,
         gone: Collection[str] = (),
+        on_write: Callable[[], None] = lambda: None,
     ) -> Changes:
         """Bring the index in line with the documents.
 
@@ -232,6 +234,7 @@ class Index:
             anew: Write every row and the search table again, without looking at what is there.
             scope: Ids that are judged: one that no batch names leaves the index. All when None.
             gone: Those of them whose folder is known to be gone, so that a new row may be the same model moved.
+            on_write: Called when the first difference is about to be written.
 
         Raises:
             Unavailable: The index can't be written.
@@ -240,7 +243,7 @@ class Index:
         if not self._database.is_writable:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with self._database.use() as db:
-            changes = TakeUp(db, anew=anew).run(batches, scope=scope, gone=gone)
+            changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)
             changes.stamp_before = self._of_this_file(changes.stamp_before)
             changes.stamp_after = self._of_this_file(changes.stamp_after)
             return changes

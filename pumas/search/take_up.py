@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -54,9 +54,10 @@ class Changes:
 class TakeUp:
     """One run. Nothing is written, and no lock taken, before the first difference is seen."""
 
-    def __init__(self, db: sqlite3.Connection, *, anew: bool) -> None:
+    def __init__(self, db: sqlite3.Connection, *, anew: bool, on_write: Callable[[], None]) -> None:
         self._db = db
         self._anew = anew
+        self._on_write = on_write
         self._changes = Changes()
         self._is_writing = False
         self._now = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
@@ -98,6 +99,7 @@ class TakeUp:
     def _begin(self) -> None:
         if self._is_writing:
             return
+        self._on_write()
         self._db.execute("BEGIN IMMEDIATE")
         self._is_writing = True
         self._is_ours = schema.is_ours(self._db) and schema.is_related_by_rowid(self._db)

@@ -8,7 +8,7 @@
     meta       name                                    `format`, `library`, and what others note
     postings   generation, 8 bytes, native             manifest of a file of postings
 
-    value = xxh3_64 of the payload, 8 bytes, little-endian | payload
+    value = xxh3_64 of the payload, seeded with xxh3_64 of the key, 8 bytes, little-endian | payload
 
 A value whose checksum doesn't hold is a miss, and goes with the next write. A cache of another format or library is
 thrown away. The folder around it, and what is examined before LMDB opens it: `cache_file`.
@@ -18,7 +18,7 @@ never wait for writers. When LMDB finds the file damaged, reads are misses until
 
 A write is one transaction, flushed before it counts (`sync`), without a second flush of the page that makes it count
 (`metasync` off): after a power loss the file is as after the last write or the one before. A killed process loses what
-it had not finished. No read-ahead: keys are spread, so what it reads is mostly not wanted.
+it had not finished.
 
 Not held off: a drive that changes bytes under a valid seal; a program that shortens or changes a file that is open.
 """
@@ -119,7 +119,7 @@ class Cache:
 
         def look_up(txn: Transaction) -> list[bytes | None]:
             # PERF: 0.6 to 0.8 us each with the checksum; `Cursor.getmulti` takes 0.8 to 1.9, by views or not.
-            found = [without_checksum(txn.get(key)) for key in keys]
+            found = [without_checksum(key, txn.get(key)) for key in keys]
             if None in found:
                 nothing = (key for key, value in zip(keys, found, strict=True) if value is None)
                 environment.note_damaged(table, [key for key in nothing if txn.get(key) is not None])
@@ -136,7 +136,7 @@ class Cache:
         nothing: list[tuple[bytes, bytes]] = []
 
         def collect(txn: Transaction) -> list[tuple[bytes, bytes]]:
-            found = [(key, without_checksum(value)) for key, value in txn.cursor()]
+            found = [(key, without_checksum(key, value)) for key, value in txn.cursor()]
             environment.note_damaged(table, [key for key, value in found if value is None])
             return [(key, value) for key, value in found if value is not None]
 
@@ -169,7 +169,7 @@ class Cache:
         deletes: Iterable[bytes] = (),
         is_emptied: bool = False,
     ) -> bool:
-        stored = [(key, with_checksum(payload)) for key, payload in puts]
+        stored = [(key, with_checksum(key, payload)) for key, payload in puts]
         gone = list(deletes)
         if not _are_keys(table, [key for key, _ in stored]) or not _are_keys(table, gone):
             raise ValueError(f"a key of {table.label} has not the right length")
@@ -342,7 +342,7 @@ class _Environment:
             with opened.writing(_WRITE_WAIT_S) as txn:
                 for table, key in damaged:
                     # Somebody may have stored a good one since.
-                    if without_checksum(txn.get(key, db=opened.tables[table])) is None:
+                    if without_checksum(key, txn.get(key, db=opened.tables[table])) is None:
                         txn.delete(key, db=opened.tables[table])
                 work(txn, opened)
             self._damaged.difference_update(damaged)

@@ -82,7 +82,7 @@ _MAGIC = 0xBEEFC0DE
 _VERSION = 1
 _PAGE_SIZES = frozenset(1 << power for power in range(9, 16))  # LMDB takes 512 to 32768
 _LOCK_BYTES = 20_480  # 317 readers
-_VERIFIABLE_BYTES = 1 << 30  # verifying takes 2 s; making it anew takes longer, but in the background
+_VERIFIABLE_BYTES = 512 << 20  # 1 s: 100,000 models; making a larger one anew takes longer, but nobody waits for it
 _CHECKSUM_BYTES = 8
 _MAP_BYTES = 16 << 20  # at first; address space only, but on Windows, where it is the file's size
 _READERS = 256  # four processes with 64 threads
@@ -108,18 +108,20 @@ class Table(Enum):
         self.key_bytes = key_bytes
 
 
-def with_checksum(payload: bytes) -> bytes:
-    """What is stored of a payload."""
-    return xxhash.xxh3_64_intdigest(payload).to_bytes(_CHECKSUM_BYTES, "little") + payload
+def with_checksum(key: bytes, payload: bytes) -> bytes:
+    """What is stored of a payload. The key is the seed: a value that came under another key doesn't hold."""
+    seed = xxhash.xxh3_64_intdigest(key)
+    return xxhash.xxh3_64_intdigest(payload, seed).to_bytes(_CHECKSUM_BYTES, "little") + payload
 
 
-def without_checksum(value: bytes | None) -> bytes | None:
+def without_checksum(key: bytes, value: bytes | None) -> bytes | None:
     """The payload of what was stored; None when there is none, or it is damaged."""
     if value is None:
         return None
     payload = value[_CHECKSUM_BYTES:]
     # PERF: a digest is big-endian; turning it round takes half the time of making bytes of a number.
-    return payload if value.startswith(xxhash.xxh3_64_digest(payload)[::-1]) else None
+    digest = xxhash.xxh3_64_digest(payload, xxhash.xxh3_64_intdigest(key))
+    return payload if value.startswith(digest[::-1]) else None
 
 
 def fault(folder: Path, *, is_alone: bool) -> str | None:
@@ -376,10 +378,13 @@ def _make_id(path: Path) -> str:
     temporary = path.with_name(f"{path.name}.{made}.tmp")
     try:
         temporary.write_text(f"{made}\n", encoding="ascii", newline="\n")
-        temporary.replace(path)
+        # Of several that make one at once, the first wins: a link, unlike a rename, replaces nothing.
+        with suppress(OSError):  # it is there, or the file system knows no hard links
+            path.hardlink_to(temporary)
+        if _read_id(path) is None:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    # Of two that make one at once, the later wins; the other's cache is made anew.
     return _read_id(path) or made
 
 
@@ -447,27 +452,35 @@ class Opened:
             max_readers=_READERS,
             max_spare_txns=0,  # a spare one would live through a fork
             metasync=False,
-            readahead=False,
+            # PERF: 10,000 records in order from a cold drive take 45 ms (without: 890), 300 anywhere 50 (38).
+            readahead=True,
             mode=0o644,
             lib_version=0,  # the format that `fault` knows
         )
         try:
-            self.map_size_bytes = self.env.info()["map_size"]
             self.env.reader_check()
-            with self.writing(_OPEN_WAIT_S) as txn:
-                self.tables = {
-                    table: self.env.open_db(table.label.encode(), txn=txn, integerkey=table.key_bytes == 8)
-                    for table in Table
-                }
-                self._mark(txn, library_id)
+            try:
+                self._open_tables(library_id)
+            except lmdb.MapResizedError:  # by a process that wrote since we looked
+                self.env.set_mapsize(0)
+                self._open_tables(library_id)
+            self.map_size_bytes = self.env.info()["map_size"]
         except DAMAGE:
             self.env.close()
             raise
 
+    def _open_tables(self, library_id: str) -> None:
+        with self.writing(_OPEN_WAIT_S) as txn:
+            self.tables = {
+                table: self.env.open_db(table.label.encode(), txn=txn, integerkey=table.key_bytes == 8)
+                for table in Table
+            }
+            self._mark(txn, library_id)
+
     def _mark(self, txn: Transaction, library_id: str) -> None:
         meta = self.tables[Table.META]
         for name, wanted in ((b"format", str(FORMAT)), (b"library", library_id)):
-            value = with_checksum(wanted.encode())
+            value = with_checksum(name, wanted.encode())
             found = txn.get(name, db=meta)
             if found is None and not any(txn.stat(db)["entries"] for db in self.tables.values() if db is not meta):
                 txn.put(name, value, db=meta)

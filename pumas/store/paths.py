@@ -10,11 +10,12 @@ The whole map is in `contract/storage.md` §2.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pumas.config import Config
+from pumas.config import Config, expanded
 from pumas.errors import InvalidInput, UnusableRoot, system_errors
 
 # Folders made when a root is opened (`storage.md` §2, "Made at start").
@@ -57,6 +58,14 @@ class Layout:
         """The index; rebuildable."""
         return self.library / "models.db"
 
+    def cache_folder(self, config: Config) -> Path:
+        """Where a cache goes that the library can't hold: a network drive, a read-only one."""
+        if config.cache_dir is not None:
+            return config.cache_dir
+        import platformdirs  # noqa: PLC0415 - rarely needed
+
+        return Path(platformdirs.user_cache_dir("pumas", appauthor=False))
+
     @property
     def library_locks(self) -> Path:
         """Lock files for documents of the library, never inside a model folder."""
@@ -91,7 +100,7 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
     Raises:
         UnusableRoot: `root` is not a folder, or it is missing and can't be made.
     """
-    root = root.expanduser().absolute()
+    root = expanded(root).absolute()
     if root.exists() and not root.is_dir():
         raise UnusableRoot(f"The launcher root {root} is not a folder; choose a folder", parameter="launcher_root")
     try:
@@ -104,6 +113,8 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
         if isinstance(exc, (FileExistsError, NotADirectoryError)):
             message = f"{exc.filename} is not a folder, but the launcher root needs one there; move it away"
             raise UnusableRoot(message, parameter="launcher_root") from exc
+        if exc.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UnusableRoot(f"A folder of {root} can't be made: {exc.strerror}", parameter="launcher_root") from exc
         return Layout(root), False
     layout = Layout(root)
     return layout, os.access(layout.library, os.W_OK)
@@ -123,6 +134,14 @@ def default_root(config: Config, start: Path) -> tuple[Path, bool]:
     import platformdirs  # noqa: PLC0415 - only needed when nothing else names a root
 
     return Path(platformdirs.user_data_dir("pumas", appauthor=False)), True
+
+
+def has_file(path: Path) -> bool:
+    """Whether a file lies there; one that may not be looked at counts as not there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import ModuleType
+from typing import Any
 
 from pumas.errors import system_errors
 from pumas.models import DiskSpace, Gpu, Resources
@@ -38,7 +40,7 @@ class ResourceSampler:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        self._psutil: ModuleType | None = None
+        self._cpu_times: tuple[float, float] | None = None
         self._gpus = NvmlGpus()
         self._sample: Resources | None = None
         self._taken_at = 0.0
@@ -58,13 +60,14 @@ class ResourceSampler:
     def _take(self) -> Resources:
         import psutil  # noqa: PLC0415 - see the module's docstring
 
-        interval = _FIRST_SAMPLE_S if self._psutil is None else None
-        self._psutil = psutil
         with system_errors("Reading the machine's load"):
-            cpu = psutil.cpu_percent(interval=interval)
+            if self._cpu_times is None:
+                self._cpu_times = _cpu_times(psutil)
+                sleep(_FIRST_SAMPLE_S)
+            before, self._cpu_times = self._cpu_times, _cpu_times(psutil)
             memory = psutil.virtual_memory()
         return Resources(
-            cpu_percent=round(cpu, 1),
+            cpu_percent=_busy_percent(before, self._cpu_times),
             ram_used_percent=round(100 * (memory.total - memory.available) / memory.total, 1),
             ram_total_bytes=memory.total,
             gpus=self._gpus.read(),
@@ -74,6 +77,19 @@ class ResourceSampler:
     def close(self) -> None:
         """Let go of the GPU driver."""
         self._gpus.close()
+
+
+def _cpu_times(psutil: ModuleType) -> tuple[float, float]:
+    """Busy and all seconds of all cores. Not `psutil.cpu_percent`: it keeps its last reading per thread."""
+    times = psutil.cpu_times()
+    # What guests used is part of the user time already.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total - times.idle - getattr(times, "iowait", 0.0), total
+
+
+def _busy_percent(before: tuple[float, float], after: tuple[float, float]) -> float:
+    busy, total = after[0] - before[0], after[1] - before[1]
+    return round(min(100.0, max(0.0, 100 * busy / total)), 1) if total > 0 else 0.0
 
 
 class NvmlGpus:
@@ -95,31 +111,40 @@ class NvmlGpus:
 
         try:
             pynvml.nvmlInit()
-            count = pynvml.nvmlDeviceGetCount()
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
         except pynvml.NVMLError as exc:
             logger.info("no GPU is watched: %s", exc)
             return []
         self._nvml = pynvml
-        return handles
+        count = self._figure(pynvml.nvmlDeviceGetCount) or 0
+        handles = (self._figure(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
+        return [handle for handle in handles if handle is not None]
 
     def _read_one(self, handle: object) -> Gpu | None:
         nvml = self._nvml
         if nvml is None:
             return None
-        try:
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-            usage = nvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            temperature = nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
-        except nvml.NVMLError as exc:
-            logger.debug("a GPU can't be read: %s", exc)
+        # Virtual and partitioned GPUs tell only some of these.
+        memory = self._figure(nvml.nvmlDeviceGetMemoryInfo, handle)
+        rates = self._figure(nvml.nvmlDeviceGetUtilizationRates, handle)
+        temperature = self._figure(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU)
+        if memory is None and rates is None:
             return None
         return Gpu(
-            usage_percent=float(usage),
-            used_bytes=memory.used,
-            total_bytes=memory.total,
-            temperature_c=float(temperature),
+            usage_percent=float(rates.gpu) if rates is not None else 0.0,
+            used_bytes=memory.used if memory is not None else 0,
+            total_bytes=memory.total if memory is not None else 0,
+            temperature_c=None if temperature is None else float(temperature),
         )
+
+    def _figure(self, read: Callable[..., Any], *arguments: object) -> Any:
+        """One answer of the driver, None when it has none."""
+        if self._nvml is None:
+            return None
+        try:
+            return read(*arguments)
+        except self._nvml.NVMLError as exc:
+            logger.debug("the GPU driver does not tell %s: %s", getattr(read, "__name__", "a figure"), exc)
+            return None
 
     def close(self) -> None:
         """Close NVML if it was opened."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.cases import DATA
 
-from pumas.library.survey import survey_library
+from pumas.library.survey import changed_in_library
 from pumas.store.documents import read_document, write_document
 from pumas.store.metadata import METADATA, OVERRIDES, Document, find_documents, load, locate, save, update
 from pumas.store.paths import Layout
@@ -18,7 +18,7 @@ from pumas.store.times import format_time, parse_time
 _RECORDED = Layout(DATA / "fixtures" / "launcher-root-py" / "root")
 _OF_MODELS = [
     locate(_RECORDED, kind, model_id)
-    for model_id in sorted(survey_library(_RECORDED.library).model_ids)
+    for model_id in sorted(changed_in_library(_RECORDED.library, b"").survey.model_ids)
     for kind in (METADATA, OVERRIDES)
 ]
 _DOCUMENTS: list[Document[Any]] = [*find_documents(_RECORDED), *_OF_MODELS]

@@ -266,23 +266,38 @@ import os, signal, sys
 from pathlib import Path
 from pumas.store.cache import open_cache
 it = open_cache(Path(sys.argv[1]), is_writable=True, fallback=None)
-reading = it._environment.opened.env.begin()
-print("reading", flush=True)
+reading = [it._environment.opened.env.begin() for _ in range(int(sys.argv[2]))]
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def let_readers_die(library: Path, count: int) -> None:
+    command = [sys.executable, "-c", DYING_READER, str(library), str(count)]
+    died = subprocess.run(command, check=False, capture_output=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
 
 
 def test_readers_of_a_killed_process_are_cleared_at_the_next_start(library):
     fill(library)
     with closing(open_cache(library, is_writable=True, fallback=None)) as it:
-        died = subprocess.run([sys.executable, "-c", DYING_READER, str(library)], check=False, capture_output=True)
-        assert died.returncode == -signal.SIGKILL
-        opened = it._environment and it._environment.opened
-        assert opened is not None
-        env = opened.env
+        let_readers_die(library, 3)
+        environment = it._environment
+        assert environment is not None
+        assert environment.opened is not None
+        env = environment.opened.env
         assert "no active" not in env.readers()
         run(SOUND_AFTER, library)
         assert "no active" in env.readers()
+
+
+def test_a_reader_finds_room_when_a_killed_process_took_it_all(library):
+    fill(library)
+    with closing(open_cache(library, is_writable=True, fallback=None)) as it:
+        environment = it._environment
+        assert environment is not None
+        assert environment.opened is not None
+        let_readers_die(library, environment.opened.env.max_readers())
+        assert dict(it.items(Table.DIGESTS)) == values(Table.DIGESTS)
 
 
 def test_a_process_that_was_stopped_while_it_wrote_stops_nobody(library, monkeypatch, caplog):

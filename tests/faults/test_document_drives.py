@@ -109,7 +109,7 @@ def test_a_read_only_root_is_read_refuses_writes_and_recovers(tmp_path, state):
         with _read_only(root):
             for _ in range(2):
                 assert load(document).get("n", 0) == expected
-                with pytest.raises(Unavailable, match="no permission to write"):
+                with pytest.raises(Unavailable, match="no permission"):
                     update(document, _count)
             assert sorted(root.rglob("*")) == before
         assert update(document, _count)["n"] == expected + 1

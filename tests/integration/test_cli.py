@@ -431,3 +431,21 @@ def test_serve_for_others_is_refused_without_the_flag(root):
     assert (result.code, result.out) == (2, "")
     assert "--allow-remote" in result.err
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2"])
+def test_streams_that_the_parent_closed_are_no_error(root, closed):
+    closes = " ".join(f"{number}>&-" for number in closed.split())
+    command = f'exec "$0" -m pumas "$@" {closes}'
+    for arguments, code in ((["list"], 0), (["show", "nope"], 3), (["nosuch"], 2)):
+        done = subprocess.run(
+            ["sh", "-c", command, sys.executable, *arguments, *(["--root", root] if code != 2 else [])],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == code
+        assert b"Traceback" not in done.stdout + done.stderr
+
+
+def test_a_type_that_no_model_has_is_named(pumas):
+    assert "No model of type nosuch was found" in pumas("list", "--type", "nosuch").err

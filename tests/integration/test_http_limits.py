@@ -69,6 +69,33 @@ def test_two_lengths_are_refused(client):
     assert _raw(client.port, head + _BODY).startswith(b"HTTP/1.1 400 ")
 
 
+def test_a_length_that_is_no_number_is_refused(client):
+    for length in ("9" * 5000, "-1", "1_0", "0x10"):
+        assert b" 400 " in _raw(client.port, _head(client.port, f"Content-Length: {length}"))[:20]
+
+
+def test_a_connection_goes_on_after_a_notification(client):
+    notification = b'{"method":"health_check"}'
+    head = f"POST /rpc HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nContent-Length: {len(notification)}\r\n\r\n"
+    both = head.encode() + notification + _head(client.port, f"Content-Length: {len(_BODY)}") + _BODY
+    answer = _raw(client.port, both)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert answer.endswith(b'"result":{"status":"ok"},"id":1}')
+
+
+def test_a_name_of_thousands_of_digits_is_a_refusal(client):
+    for name in ("Host", "Origin"):
+        head = _head(client.port, "Content-Length: 2", f"{name}: localhost:{'1' * 5000}")
+        if name == "Host":
+            head = head.replace(f"Host: 127.0.0.1:{client.port}\r\n".encode(), b"")
+        assert b" 403 " in _raw(client.port, head + b"{}")[:20]
+
+
+def test_too_many_filters_are_refused(client):
+    error = client.error("search_models_fts", {"query": "a", "tags": [str(n) for n in range(101)]})
+    assert (error["code"], error["data"]["parameter"]) == (-32602, "tags")
+
+
 def test_huge_headers_are_refused(client):
     assert b" 431 " in _raw(client.port, _head(client.port, "X-Long: " + "x" * 100_000))[:20]
 

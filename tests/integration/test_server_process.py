@@ -87,6 +87,7 @@ def test_shutdown_is_answered_and_acted_on_during_a_long_call(root, library):
             assert process.wait(5) == 0
             assert time.monotonic() - begun < 1
     with server_process(root) as (_, client):
+        client.call("refresh_model_index")
         assert len(client.call("get_models")["models"]) == 2
 
 
@@ -157,6 +158,7 @@ def test_a_port_in_use_is_one_line_and_code_2(root):
         (["--port", "70000"], "not 70000"),
         (["--port", "-1"], "not -1"),
         (["--launcher-root", __file__], "not a folder"),
+        (["--launcher-root", ""], "empty"),
     ],
 )
 def test_arguments_that_cannot_be_used(root, arguments, message):
@@ -165,6 +167,25 @@ def test_arguments_that_cannot_be_used(root, arguments, message):
     assert (process.returncode, output) == (2, "")
     assert message in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--host", "0.0.0.0"]])
+def test_an_address_that_cannot_be_used_makes_no_root(tmp_path, arguments):
+    process = start_process(tmp_path / "new", *arguments)
+    process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_ends_it_cleanly(tmp_path, number):
+    process = start_process(tmp_path / "new")
+    while not (tmp_path / "new").exists():
+        assert process.poll() is None
+    # The root is being opened; the port line is still to come.
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_off_loopback_needs_flag_and_token(root):
@@ -224,7 +245,7 @@ def test_what_is_imported_before_the_port_line(root):
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     names = set(output.splitlines()[-1].split())
-    allowed = {"falcon", "msgspec", "pumas", "pumas_native", "waitress"}
+    allowed = {"falcon", "lmdb", "msgspec", "pumas", "pumas_native", "waitress", "xxhash"}
     of_them = {"typing_extensions", "cython_runtime"}  # falcon's own
     of_the_tests = {"coverage", "a1_coverage", "tomli"}
     assert {name for name in names if not name.startswith(("_", "$"))} <= allowed | of_them | of_the_tests
@@ -253,3 +274,41 @@ def test_importing_pumas_loads_next_to_nothing():
         "_operator",
         "_sre",
     }
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "2>&-"])
+def test_an_output_that_takes_nothing_is_no_traceback(root, redirection):
+    command = f'exec "$0" -m pumas.rpc --launcher-root "$1" {redirection}'
+    process = subprocess.Popen(
+        ["sh", "-c", command, sys.executable, str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if redirection == ">/dev/full":
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 6
+        assert "port line" in errors
+        assert errors.count("\n") == 1
+        return
+    log = root / "launcher-data/logs/launcher.log"
+    deadline = time.monotonic() + 20
+    while not (log.exists() and "serving" in log.read_text()):
+        assert time.monotonic() < deadline
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_memory_does_not_grow_with_the_number_of_calls(root):
+    psutil = pytest.importorskip("psutil")
+    with server_process(root) as (process, client):
+        methods = ("health_check", "get_status", "get_models", "get_library_status")
+
+        def calls(count: int) -> int:
+            for n in range(count):
+                client.call(methods[n % len(methods)])
+                client.call("search_models_fts", {"query": "llama"})
+            return int(psutil.Process(process.pid).memory_info().rss)
+
+        before = calls(300)
+        files = psutil.Process(process.pid).num_fds()
+        assert calls(600) - before < 8 * 2**20
+        assert psutil.Process(process.pid).num_fds() <= files + 4

@@ -12,6 +12,8 @@ import pytest
 DATA = Path(__file__).parents[1] / "contract" / "data"
 _DEVIATIONS = tomllib.loads((DATA.parent / "deviations.toml").read_text("utf-8"))["case"]
 
+_known_ids: set[str] = set()
+
 
 def load(name: str) -> Any:
     return json.loads((DATA / name).read_text("utf-8"))
@@ -20,12 +22,14 @@ def load(name: str) -> Any:
 def library_cases(group: str) -> list[Any]:
     """Parameters `(case id, case)` of one group of library-cases.json."""
     cases = load("library-cases.json")["groups"][group]["cases"]
+    _known_ids.update(f"{group}-{n:03d}" for n in range(1, len(cases) + 1))
     return [pytest.param(f"{group}-{n:03d}", case, id=f"{group}-{n:03d}") for n, case in enumerate(cases, 1)]
 
 
 def apps_cases(group: str) -> list[Any]:
     """Parameters `(case id, case)` of one group of apps-cases.json."""
     cases = [case for case in load("apps-cases.json")["cases"] if case["group"] == group]
+    _known_ids.update(case["id"] for case in cases)
     return [pytest.param(case["id"], case, id=case["id"]) for case in cases]
 
 
@@ -41,6 +45,6 @@ def check(case_id: str, recorded: Any, ours: Any) -> None:
     assert row["rule"]
 
 
-def allowed_deviations() -> set[str]:
-    """Case ids that deviations.toml has a row for."""
-    return set(_DEVIATIONS)
+def unknown_deviations() -> set[str]:
+    """Ids of rows of deviations.toml that no case asks for; complete once the modules with cases are imported."""
+    return set(_DEVIATIONS) - _known_ids

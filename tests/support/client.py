@@ -5,7 +5,27 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import jsonschema
+
+_CONTRACT = Path(__file__).parents[1] / "contract" / "data"
+_SCHEMA = json.loads((_CONTRACT / "types.schema.json").read_text("utf-8"))
+_TYPES = {row["method"]: row["typescript"] for row in json.loads((_CONTRACT / "methods.json").read_text("utf-8"))}
+
+
+def _check_form(method: str, result: object) -> None:
+    """Every successful answer has the form that the desktop app's types ask for."""
+    name = _TYPES.get(method)
+    if name and isinstance(result, dict) and result.get("success") is not False:
+        _validator(name).validate(result)
+
+
+@cache
+def _validator(name: str) -> Any:
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _SCHEMA["$defs"]})
 
 
 @dataclass
@@ -42,7 +62,9 @@ class Client:
         request = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": {} if params is None else params}
         answer = self.post(json.dumps(request))
         assert answer.status == 200, answer
-        return answer.json
+        envelope = answer.json
+        _check_form(method, envelope.get("result"))
+        return envelope
 
     def call(self, method: str, params: object = None) -> Any:
         envelope = self.envelope(method, params)

@@ -143,3 +143,32 @@ def test_a_closed_pool_takes_no_work_and_says_when_work_will_not_end():
         pool.submit("late", lambda _: None)
     go.set()
     assert pool.close(5)
+
+
+def test_a_job_never_waits_for_another_while_a_worker_is_free():
+    pool = JobPool(2)
+    pool.submit("first", lambda _: None).result(10)
+    second_begun = threading.Event()
+    waits = pool.submit("waits", lambda _: second_begun.wait(10))
+    pool.submit("second", lambda _: second_begun.set()).result(10)
+    assert waits.result(10) is True
+    assert pool.close(5)
+
+
+def test_jobs_of_one_key_run_one_after_another_and_hold_one_worker(pool):
+    go = threading.Event()
+    begun = threading.Event()
+
+    def work(_):
+        begun.set()
+        return go.wait(10)
+
+    first = pool.submit("refresh", work, key="refresh")
+    assert begun.wait(10)
+    second = pool.submit("refresh", lambda _: "second", key="refresh")
+    assert pool.submit("refresh", lambda _: "third", key="refresh") is second
+    assert pool.submit("other", lambda _: "free").result(10) == "free"
+    assert second.is_queued
+    go.set()
+    assert first.result(10) is True
+    assert second.result(10) == "second"

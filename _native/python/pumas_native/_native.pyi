@@ -118,6 +118,9 @@ class MetadataColumns:
     """The columns of the table `models`, one list each, all of one length."""
 
     @property
+    def read(self) -> int:
+        """Files read; fewer than asked for when `max_total_bytes` was reached."""
+    @property
     def positions(self) -> list[int]:
         """For each row the position of its file among the paths asked for, ascending."""
     @property
@@ -157,7 +160,7 @@ def scan_tree(
         root: A folder; a link to one is followed.
         names: Report only files and links of these names (folders always).
         skip_hidden: Leave out entries whose name begins with a dot.
-        leaf_marker: Below the root, do not enter the folders of a folder that holds this entry.
+        leaf_marker: Below the root, do not enter the folders of a folder that holds a file or link of this name.
         names_only: Leave the columns of the stat (`sizes`, times, `inodes`, `devices`) empty and save it.
         links: Fill `link_states`, `link_targets`, `link_counts`, `hard_link_groups`; a few calls per link, none else.
         workers: Threads; one per core (at most 8) when not given.
@@ -198,6 +201,7 @@ def read_metadata_files(
     *,
     max_bytes: int,
     max_depth: int,
+    max_total_bytes: int = ...,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
     cancel: CancelToken | None = None,
@@ -207,7 +211,8 @@ def read_metadata_files(
     Args:
         paths: Regular files; links, folders, FIFOs and devices are refused without waiting.
         max_bytes: Larger files are refused.
-        max_depth: Documents nested deeper are refused.
+        max_depth: Documents nested deeper are refused; 500 at most.
+        max_total_bytes: Once so much was read no more files are begun (a few hundred may be on their way).
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
         cancel: Looked at between blocks of files.

@@ -12,6 +12,12 @@ use thiserror::Error;
 /// Objects with more keys than this find repeated keys by a map, smaller ones by looking.
 const LINEAR_KEYS: usize = 16;
 
+/// Digits of the longest integer taken.
+const LONGEST_INTEGER: usize = 1000;
+
+/// Deepest nesting whatever the caller allows: each level is a few hundred bytes of the thread's stack.
+const DEEPEST: usize = 500;
+
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum JsonError {
     #[error("it is not UTF-8")]
@@ -100,7 +106,7 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value<'_>, JsonError> {
     if text.starts_with('\u{feff}') {
         return Err(JsonError::ByteOrderMark);
     }
-    let mut parser = Parser { text, bytes, at: 0, max_depth };
+    let mut parser = Parser { text, bytes, at: 0, max_depth: max_depth.min(DEEPEST) };
     parser.skip_space();
     let value = parser.value(0)?;
     parser.skip_space();
@@ -198,6 +204,10 @@ impl<'a> Parser<'a> {
         }
         let text = &self.text[start..self.at];
         if is_integer {
+            // Python, which reads the text again, takes no longer ones either (4300).
+            if text.len() > LONGEST_INTEGER {
+                return Err(JsonError::NumberRange(start));
+            }
             return Ok(Value::Integer(if text == "-0" { "0" } else { text }));
         }
         match text.parse::<f64>() {
@@ -374,6 +384,7 @@ mod tests {
         }
         assert_eq!(fails("\u{feff}{}"), JsonError::ByteOrderMark);
         assert_eq!(fails("1e999"), JsonError::NumberRange(0));
+        assert_eq!(fails(&"9".repeat(1001)), JsonError::NumberRange(0));
         assert_eq!(parse(b"\"\xe9\"", 8).unwrap_err(), JsonError::NotUtf8);
     }
 
@@ -383,6 +394,8 @@ mod tests {
         assert!(parse(deep(8).as_bytes(), 8).is_ok());
         assert_eq!(fails(&deep(9)), JsonError::TooDeep(8));
         assert_eq!(fails(&"[".repeat(1_000_000)), JsonError::TooDeep(8));
+        let endless = parse(deep(100_000).as_bytes(), usize::MAX).map(|_| ());
+        assert_eq!(endless, Err(JsonError::TooDeep(DEEPEST)));
     }
 
     #[test]

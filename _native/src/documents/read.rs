@@ -16,7 +16,12 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Deepest nesting parsed.
     pub max_depth: usize,
+    /// Bytes of documents after which no more files are begun.
+    pub max_total_bytes: u64,
 }
+
+/// Files read before the total is looked at again.
+const CHUNK: usize = 256;
 
 /// One file: its columns, and what was wrong with it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,7 +30,8 @@ pub struct Document {
     pub problem: Option<String>,
 }
 
-/// Reads and checks each file; results in the order of `paths`. One unit of progress per file.
+/// Reads and checks each file; results in the order of `paths`, fewer than those when `max_total_bytes` was
+/// reached. One unit of progress per file.
 ///
 /// Links, folders, FIFOs and devices are refused without waiting for them.
 ///
@@ -36,25 +42,38 @@ pub fn read_metadata_files(
     workers: usize,
     control: &Control,
 ) -> Option<Vec<Document>> {
-    parallel::map(paths, workers, control, |path| {
-        let document = read_one(path, limits);
-        control.advance(1);
-        document
-    })
+    let mut documents = Vec::with_capacity(paths.len());
+    let mut total = 0;
+    for chunk in paths.chunks(CHUNK) {
+        let read = parallel::map(chunk, workers, control, |path| {
+            let (document, bytes) = read_one(path, limits);
+            control.advance(1);
+            (document, bytes)
+        })?;
+        for (document, bytes) in read {
+            total += bytes;
+            documents.push(document);
+        }
+        if total > limits.max_total_bytes {
+            break;
+        }
+    }
+    Some(documents)
 }
 
-fn read_one(path: &PathBuf, limits: Limits) -> Document {
+fn read_one(path: &PathBuf, limits: Limits) -> (Document, u64) {
     let bytes = match read_bounded(path, limits.max_bytes) {
         Ok(bytes) => bytes,
-        Err(problem) => return Document { columns: None, problem: Some(problem) },
+        Err(problem) => return (Document { columns: None, problem: Some(problem) }, 0),
     };
-    match parse(&bytes, limits.max_depth) {
+    let document = match parse(&bytes, limits.max_depth) {
         Ok(value) => {
             let reading = columns_of(&value);
             Document { columns: reading.columns, problem: reading.problem }
         }
         Err(error) => Document { columns: None, problem: Some(error.to_string()) },
-    }
+    };
+    (document, bytes.len() as u64)
 }
 
 fn read_bounded(path: &PathBuf, max_bytes: u64) -> Result<Vec<u8>, String> {
@@ -118,7 +137,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const LIMITS: Limits = Limits { max_bytes: 64, max_depth: 8 };
+    const LIMITS: Limits = Limits { max_bytes: 64, max_depth: 8, max_total_bytes: 1 << 20 };
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("pumas-read-{name}-{}", std::process::id()));
@@ -149,6 +168,17 @@ mod tests {
             ]
         );
         assert_eq!(documents[1].columns.as_ref().unwrap().official_name, "n");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn no_more_files_are_begun_once_the_total_is_reached() {
+        let folder = folder("total");
+        fs::write(folder.join("one"), r#"{"x": 1}"#).unwrap();
+        let paths = vec![folder.join("one"); 1000];
+        let limits = Limits { max_total_bytes: 3000, ..LIMITS };
+        let documents = read_metadata_files(&paths, limits, 2, &Control::default()).unwrap();
+        assert_eq!(documents.len(), 2 * CHUNK);
         fs::remove_dir_all(folder).unwrap();
     }
 

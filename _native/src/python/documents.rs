@@ -11,6 +11,7 @@ use crate::parallel::default_workers;
 /// One list per column of `models`; entry n belongs to `positions[n]` of the paths asked for.
 #[pyclass(frozen, get_all, module = "pumas_native")]
 pub struct MetadataColumns {
+    read: usize,
     positions: Vec<usize>,
     cleaned_name: Vec<String>,
     official_name: Vec<String>,
@@ -22,17 +23,19 @@ pub struct MetadataColumns {
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, max_bytes, max_depth, workers=None, progress=None, cancel=None))]
+#[pyo3(signature = (paths, *, max_bytes, max_depth, max_total_bytes=u64::MAX, workers=None, progress=None, cancel=None))]
+#[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
 pub fn read_metadata_files(
     py: Python<'_>,
     paths: Vec<PathBuf>,
     max_bytes: u64,
     max_depth: usize,
+    max_total_bytes: u64,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<MetadataColumns> {
-    let limits = Limits { max_bytes, max_depth };
+    let limits = Limits { max_bytes, max_depth, max_total_bytes };
     let workers = workers.unwrap_or_else(default_workers);
     run(py, progress, cancel, move |control| {
         let read = documents::read_metadata_files(&paths, limits, workers, control);
@@ -42,6 +45,7 @@ pub fn read_metadata_files(
 
 fn columns(documents: Vec<documents::Document>) -> MetadataColumns {
     let mut all = MetadataColumns {
+        read: documents.len(),
         positions: Vec::with_capacity(documents.len()),
         cleaned_name: Vec::with_capacity(documents.len()),
         official_name: Vec::with_capacity(documents.len()),

@@ -40,7 +40,7 @@ pub struct Options {
     pub names: Vec<OsString>,
     /// Leave out entries whose name begins with a dot.
     pub skip_hidden: bool,
-    /// Below the root, do not enter the folders of a folder that holds this entry.
+    /// Below the root, do not enter the folders of a folder that holds a file or link of this name.
     pub leaf_marker: Option<OsString>,
     /// Leave the columns of the stat empty and save the stat of each entry.
     pub names_only: bool,

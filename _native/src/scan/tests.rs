@@ -49,6 +49,10 @@ fn options_narrow_the_walk() {
         ["llm", "llm/llama", "llm/qwen", "llm/llama/A", "llm/qwen/B", "llm/llama/A/metadata.json"]
     );
     assert!(tree.sizes.is_empty() && tree.mtimes_ns.is_empty() && tree.inodes.is_empty());
+    fs::create_dir_all(root.join("llm/metadata.json/x")).unwrap();
+    let below = scan_tree(&root, &options, 2, &Control::default()).unwrap();
+    assert_eq!(below.len(), tree.len() + 2, "a folder of the name marks nothing");
+    fs::remove_dir_all(root.join("llm/metadata.json")).unwrap();
     fs::write(root.join("metadata.json"), "{}").unwrap();
     let tree = scan_tree(&root, &options, 2, &Control::default()).unwrap();
     assert!(paths(&tree).contains(&"llm/qwen/B".to_owned()), "the root is never a leaf");

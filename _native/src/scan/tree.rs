@@ -25,6 +25,13 @@ pub struct Stat {
     pub link_count: u64,
 }
 
+impl Kind {
+    /// Whether an entry of this kind makes its folder a leaf: a folder or FIFO of the name does not.
+    pub fn can_mark(self) -> bool {
+        matches!(self, Self::File | Self::Link)
+    }
+}
+
 /// Something that could not be looked at, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -10,7 +10,7 @@ from support.roots import write_model
 
 import pumas
 from pumas import PumasApi
-from pumas.errors import InvalidInput, JobNotFound, ModelNotFound
+from pumas.errors import InvalidInput, JobNotFound, ModelNotFound, Unavailable
 
 
 @pytest.fixture
@@ -90,6 +90,31 @@ def test_many_short_threads_may_use_one_api(api):
     assert failures == []
     gc.collect()
     assert len(api._root.index._database._all) < 20, "connections of ended threads are closed"
+
+
+def test_closing_while_others_search_ends_nothing_but_their_searches(library):
+    for n in range(300):
+        write_model(library, f"llm/f{n % 7}/M{n}", description="many words " * 20)
+    api = PumasApi(library.parents[1])
+    api.refresh_models().result(30)
+    problems: list[Exception] = []
+
+    def search() -> None:
+        try:
+            while True:
+                api.search_models_fts("m a w l", limit=300)
+        except Exception as exc:
+            problems.append(exc)
+
+    threads = [threading.Thread(target=search) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    assert api.search_models_fts("m").total_count == 300
+    api.close()
+    for thread in threads:
+        thread.join(10)
+    assert [type(exc) for exc in problems] == [Unavailable] * 6
+    assert not (library / "models.db-wal").exists()
 
 
 def test_samples_only_in_a_new_root_of_the_users_own(tmp_path, monkeypatch):

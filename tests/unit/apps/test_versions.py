@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pumas.apps.releases import latest_cached_release
-from pumas.apps.versions import active_version, installed_versions, version_key
+from pumas.apps.versions import active_version, version_key
 from pumas.store.paths import Layout, open_layout
 
 
@@ -34,7 +34,6 @@ def test_the_choice(layout):
     _install(layout, lastSelectedVersion="v0.2.0", defaultVersion="v0.9.0", installed={"v0.9.0": {}, "v0.2.0": {}})
     assert active_version(layout, "comfyui") == "v0.9.0"
     (layout.versions_folder("comfyui") / "v0.9.0" / "main.py").unlink()
-    assert installed_versions(layout, "comfyui") == ["v0.2.0"]
     assert active_version(layout, "comfyui") == "v0.2.0"
 
 
@@ -42,6 +41,13 @@ def test_the_choice(layout):
 def test_a_damaged_document_means_none(layout, text):
     layout.versions_document("comfyui").write_text(text)
     assert active_version(layout, "comfyui") is None
+
+
+def test_what_may_not_be_read_is_told_once_and_means_none(layout, caplog):
+    layout.versions_document("comfyui").mkdir()
+    for _ in range(3):
+        assert active_version(layout, "comfyui") is None
+    assert len(caplog.records) == 1
 
 
 def test_the_backup_is_used_for_a_damaged_document(layout):
@@ -87,7 +93,6 @@ def test_a_release_list_of_the_past_is_read_again(layout):
 @pytest.mark.parametrize("app_id", ["", "..", "../x", "/etc/passwd", "invoke", "a\0b"])
 def test_an_app_that_is_none_has_nothing(layout, app_id):
     assert active_version(layout, app_id) is None
-    assert installed_versions(layout, app_id) == []
     assert latest_cached_release(layout, app_id) is None
 
 

@@ -26,10 +26,25 @@ def test_what_is_stored_is_read_again(api, library):
 
 
 @pytest.mark.parametrize(
-    "model_id", ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/llama", "llm/llama/A/../A", "a\0b", "llm\\..\\.."]
+    "model_id",
+    [
+        "nope",
+        "",
+        ".",
+        "..",
+        "../..",
+        "/etc",
+        "llm",
+        "llm/llama",
+        "llm/llama/A/../A",
+        "a\0b",
+        "llm\\..\\..",
+        ".downloads/x",
+    ],
 )
-def test_what_is_no_model_is_not_found(api, model_id, tmp_path):
-    before = sorted(tmp_path.rglob("*"))
+def test_what_is_no_model_is_not_found(api, library, model_id, tmp_path):
+    write_model(library, ".downloads/x")
+    before = [path for path in sorted(tmp_path.rglob("*")) if ".pumas" not in str(path)]
     assert api.get_model_overrides(model_id) == {}
     with pytest.raises(ModelNotFound):
         api.update_model_overrides(model_id, {"x": 1})
@@ -83,3 +98,21 @@ def test_two_spellings_of_an_id_share_a_lock_outside_the_model_folder(api, libra
         api.update_model_overrides(model_id, {})
     assert len(list((library / ".pumas/locks").iterdir())) == 1
     assert list((library / "llm").rglob("*.lock")) == []
+
+
+@pytest.mark.parametrize("rel_path", ["llm/llama/A/metadata.json", "llm/llama/A/A.gguf"])
+def test_a_file_is_no_model(api, rel_path):
+    assert api.get_model_overrides(rel_path) == {}
+    with pytest.raises(ModelNotFound):
+        api.update_model_overrides(rel_path, {})
+
+
+def test_a_folder_in_the_place_of_the_file_reads_as_empty(api, library):
+    (library / "llm/llama/A/overrides.json").mkdir()
+    assert api.get_model_overrides("llm/llama/A") == {}
+
+
+def test_overrides_that_could_not_be_read_again_are_refused(api):
+    with pytest.raises(InvalidInput, match="more than"):
+        api.update_model_overrides("llm/llama/A", {"x": [1] * 2_500_000})
+    assert api.get_model_overrides("llm/llama/A") == {}

@@ -30,6 +30,7 @@ def _status(guard: Guard, **environ: str) -> int | None:
         ("127.0.0.1:5000x", 403),
         ("", 403),
         ("my.name:1", 403),
+        ("localhost:" + "1" * 5000, 403),
     ],
 )
 def test_host(host, status):
@@ -53,6 +54,8 @@ def test_a_request_without_host_is_from_an_old_client_or_refused():
         ("http://127.0.0.1:5000", None),
         ("https://localhost:5000", 403),
         ("http://localhost:5001", 403),
+        ("http://localhost:" + "1" * 5000, 403),
+        ("http://my.name:9999", 403),
         ("null", 403),
         ("file://", 403),
         ("https://app.example", None),
@@ -60,8 +63,30 @@ def test_a_request_without_host_is_from_an_old_client_or_refused():
     ],
 )
 def test_origin(origin, status):
-    guard = Guard(5000, allowed_origins=frozenset({"https://app.example"}))
+    guard = Guard(5000, allowed_hosts=frozenset({"my.name"}), allowed_origins=frozenset({"https://app.example"}))
     assert _status(guard, HTTP_HOST="localhost:5000", HTTP_ORIGIN=origin) == status
+
+
+def test_a_page_of_the_very_host_that_was_asked_may_call():
+    guard = Guard(5000, allowed_hosts=frozenset({"my.name"}))
+    assert _status(guard, HTTP_HOST="my.name:8080", HTTP_ORIGIN="http://my.name:8080") is None
+
+
+def test_with_a_token_an_address_is_a_host_and_a_name_must_be_named():
+    guard = Guard(5000, token="s3cret")
+    token = "Bearer s3cret"
+    assert _status(guard, HTTP_HOST="192.168.1.5:5000", HTTP_AUTHORIZATION=token) is None
+    assert _status(guard, HTTP_HOST="[fe80::1]:5000", HTTP_AUTHORIZATION=token) is None
+    assert _status(guard, HTTP_HOST="192.168.1.5:5001", HTTP_AUTHORIZATION=token) == 403
+    assert _status(guard, HTTP_HOST="evil.example:5000", HTTP_AUTHORIZATION=token) == 403
+    assert _status(Guard(5000), HTTP_HOST="192.168.1.5:5000") == 403
+
+
+def test_a_browsers_question_needs_no_token():
+    guard = Guard(5000, token="s3cret", allowed_origins=frozenset({"https://app.example"}))
+    asked = {"HTTP_HOST": "localhost:5000", "REQUEST_METHOD": "OPTIONS"}
+    assert _status(guard, **asked, HTTP_ORIGIN="https://app.example") is None
+    assert _status(guard, **asked) == 401
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_null_means_not_given_for_an_optional_parameter():
         ({"query": None}, "`query` must be text, but null came"),
         ({"query": 5}, "`query` must be text, but a number came"),
         ({"query": "a", "limit": "5"}, "`limit` must be a whole number or null, but a text came"),
-        ({"query": "a", "limit": 1.5}, "`limit` must be a whole number or null, but a number came"),
+        ({"query": "a", "limit": 1.5}, "`limit` must be a whole number or null, but a number with a fraction came"),
         ({"query": "a", "limit": True}, "`limit` must be a whole number or null, but true or false came"),
         ({"query": "a", "tags": "x"}, "`tags` must be a list of text or null, but a text came"),
         ({"query": "a", "tags": [1]}, "`tags` must be a list of text or null, but a list with something else in it"),

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def test_the_bytes_on_disk(opened, library):
     with lmdb.open(str(folder_of(library)), max_dbs=6, readonly=True) as env, env.begin() as txn:
         folders, records = env.open_db(b"folders", txn=txn), env.open_db(b"records", txn=txn)
         value = txn.get(xxhash.xxh3_128_digest(b"llm/llama"), db=folders)
-        assert value == xxhash.xxh3_64_intdigest(b"payload").to_bytes(8, "little") + b"payload"
+        seed = xxhash.xxh3_64_intdigest(xxhash.xxh3_128_digest(b"llm/llama"))
+        assert value == xxhash.xxh3_64_intdigest(b"payload", seed).to_bytes(8, "little") + b"payload"
         assert records.flags()["integerkey"]
         assert payload(txn, records, (258).to_bytes(8, sys.byteorder)) == b"{}"
         meta = env.open_db(b"meta", txn=txn)
@@ -169,10 +171,12 @@ def test_a_damaged_value_is_a_miss_and_goes_with_the_next_write(opened, library,
         with env.begin(write=True, db=db) as txn:
             txn.put(path_key("a"), b"checksum" + b"a" * 9)
             txn.put(path_key("b"), b"short")
+            txn.put(path_key("d"), bytes(txn.get(path_key("c")) or b""))  # under another key
     cache = opened()
     assert cache.get_many(Table.FOLDERS, [path_key(name) for name in "abc"]) == [None, None, b"c" * 9]
     assert [value for _, value in cache.items(Table.FOLDERS)] == [b"c" * 9]
-    assert cache.info().entries["folders"] == 3, "a reader waits for no writer"
+    assert cache.get(Table.FOLDERS, path_key("d")) is None
+    assert cache.info().entries["folders"] == 4, "a reader waits for no writer"
     assert cache.put_many(Table.FOLDERS, [(path_key("b"), b"again")])
     assert cache.info().entries["folders"] == 2
     assert cache.get(Table.FOLDERS, path_key("b")) == b"again"
@@ -449,6 +453,7 @@ def test_only_an_unsealed_file_is_verified(opened, library, monkeypatch):
         assert cache.get(Table.RECORDS, row_key(3)) is not None
         cache.close()
         before = (folder_of(library) / "seal").read_text()
+        assert time.time_ns() - data.stat().st_mtime_ns > 5_000_000_000, "no clock is too coarse to tell a later write"
         assert before == f"{data.stat().st_ino} {data.stat().st_size} {data.stat().st_mtime_ns}"
     os.utime(data)
     opened().close()

@@ -3,8 +3,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pumas.errors import Unavailable
@@ -56,6 +58,7 @@ class _Driver:
     def __init__(self, *, is_there: bool) -> None:
         self.is_there = is_there
         self.opened = 0
+        self.has_sensor = True
 
     def nvmlInit(self) -> None:  # noqa: N802 - the driver's names
         if not self.is_there:
@@ -76,10 +79,14 @@ class _Driver:
             raise self.NVMLError("GPU is lost")
         return SimpleNamespace(used=2 * 2**30, total=24 * 2**30)
 
-    def nvmlDeviceGetUtilizationRates(self, _: int) -> SimpleNamespace:  # noqa: N802
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        if handle == 1:
+            raise self.NVMLError("GPU is lost")
         return SimpleNamespace(gpu=37)
 
     def nvmlDeviceGetTemperature(self, _: int, __: int) -> int:  # noqa: N802
+        if not self.has_sensor:
+            raise self.NVMLError("Not Supported")
         return 61
 
 
@@ -100,3 +107,30 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch):
     gpus = NvmlGpus()
     assert gpus.read() == ()
     gpus.close()
+
+
+def test_a_gpu_that_does_not_tell_everything_is_shown_all_the_same(monkeypatch):
+    driver = _Driver(is_there=True)
+    driver.has_sensor = False
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    (gpu,) = NvmlGpus().read()
+    assert (gpu.total_bytes, gpu.temperature_c) == (24 * 2**30, None)
+
+
+def test_the_load_is_that_since_the_last_sample_whatever_thread_asks(tmp_path):
+    sampler = ResourceSampler(tmp_path)
+    sampler.sample()
+    before = psutil.cpu_times()
+    sampler._taken_at = 0.0
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        pass  # one core is busy
+    samples: list[float] = []
+    thread = threading.Thread(target=lambda: samples.append(sampler.sample().cpu_percent))
+    thread.start()
+    thread.join()
+    after = psutil.cpu_times()
+    busy = 1 - (after.idle - before.idle) / (sum(after) - sum(before))
+    assert samples[0] == pytest.approx(100 * busy, abs=35)
+    assert samples[0] > 20 / (os.cpu_count() or 1)
+    sampler.close()

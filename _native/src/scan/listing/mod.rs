@@ -68,7 +68,10 @@ impl Listing {
         options: &Options,
         stat: impl FnOnce() -> io::Result<(Kind, Stat)>,
     ) {
-        self.is_leaf |= options.leaf_marker.as_ref().is_some_and(|marker| marker.as_encoded_bytes() == name);
+        let is_marker = options.leaf_marker.as_ref().is_some_and(|marker| marker.as_encoded_bytes() == name);
+        if is_marker && kind.is_some_and(Kind::can_mark) {
+            self.is_leaf = true;
+        }
         if options.skip_hidden && name.first() == Some(&b'.') {
             return;
         }
@@ -86,7 +89,10 @@ impl Listing {
             _ => stat(),
         };
         match looked {
-            Ok((kind, stat)) if is_wanted(kind) => self.add(name, kind, stat),
+            Ok((kind, stat)) if is_wanted(kind) => {
+                self.is_leaf |= is_marker && kind.can_mark();
+                self.add(name, kind, stat);
+            }
             Ok(_) => {}
             Err(error) => {
                 self.problems.push(Problem { path: Path::new(folder).join(name), reason: reason(&error) });
