@@ -18,7 +18,7 @@ from pumas.jobs import JobPool
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
-from pumas.store.cache import open_cache
+from pumas.store.cache import Cache, open_cache
 from pumas.store.paths import default_root, open_layout
 from pumas.system.resources import ResourceSampler
 
@@ -44,15 +44,21 @@ class LauncherRoot:
             write_samples(self.layout.library)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.index = self._open_index()
-        self.cache = open_cache(
-            self.layout.library, is_writable=self.is_writable, fallback=self.layout.cache_folder(config)
-        )
+        self.cache = self._open_cache()
         self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
         self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
         self.wants_ready = False
         """Whether somebody serves ready answers, so that they are to be kept."""
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
+
+    def _open_cache(self) -> Cache:
+        cache = open_cache(self.layout.library, is_writable=self.is_writable, fallback=None)
+        if cache.info().path is not None:
+            return cache
+        cache.close()
+        fallback = self.layout.cache_folder(self.config)
+        return open_cache(self.layout.library, is_writable=self.is_writable, fallback=fallback)
 
     def _open_index(self) -> Index:
         """The index as it is to be written, else as it can be read, else one that is made for this run."""
