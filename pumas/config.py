@@ -30,7 +30,6 @@ MAX_FILTER_VALUES: Final = 100  # types or tags of one search; each tag costs a 
 MAX_SEARCH_LIMIT: Final = 10_000  # `limit` of a search (methods.json)
 
 REFRESH_AGE_S: Final = 2.0  # a list asked for sooner after a refresh does not begin another
-SCAN_INTERVAL_S: Final = 30.0  # between looks at a library whose changes the system does not tell
 
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
@@ -58,6 +57,8 @@ class Config:
     package_index: str | None = None  # None = what pip itself is configured with
     comfyui_port: int = 8188  # launch.server_url
     ollama_port: int = 11434
+    watch: bool = True  # have the system tell of changes in the library; if not, look for them now and then
+    scan_interval_s: int = 30  # between two such looks
     open_browser: bool = True
     python: str = "python3"  # install.global_required_python
     offline: bool = False

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
+from pumas.api.watch import LibraryWatch
 from pumas.config import MAX_SEARCH_LIMIT, REFRESH_AGE_S
 from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
 from pumas.jobs import Job, Progress
@@ -147,6 +148,17 @@ class ModelOperations:
         """From now on keep the answers for the desktop app ready; a server calls it once."""
         self._root.wants_ready = True
         self._root.jobs.submit("settle_index", self._settle, key="settle_index")
+
+    def watch_library(self) -> None:
+        """From now on refresh whenever the library changes on disk; once is enough.
+
+        Where the system can't tell of changes (`PUMAS_WATCH=0`, a network file system, too many folders for it), the
+        library is looked through every `PUMAS_SCAN_INTERVAL_S` seconds.
+        """
+        root = self._root
+        if root.watch is None:
+            root.watch = LibraryWatch(root.layout.library, self.refresh_models, root.config)
+            root.watch.start()
 
     def _settle(self, progress: Progress) -> None:
         if self._root.index.settle():

@@ -12,6 +12,7 @@ import pumas_native
 from pumas import __version__
 from pumas.api.ready import ReadyRecords
 from pumas.api.refresh import Refresher
+from pumas.api.watch import LibraryWatch
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
@@ -49,6 +50,7 @@ class LauncherRoot:
         self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
         self.wants_ready = False
         """Whether somebody serves ready answers, so that they are to be kept."""
+        self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
 
@@ -87,6 +89,8 @@ class LauncherRoot:
         Returns:
             Whether all had ended in time.
         """
+        if self.watch is not None:
+            self.watch.end()
         return self.jobs.close(timeout_s)
 
     def close(self, timeout_s: float = SHUTDOWN_S) -> bool:

@@ -324,12 +324,19 @@ def _is_near(folder: Path) -> bool:
     if os.name == "nt":
         return True
     try:
-        if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return False
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        return is_near_kind(kind_of_mount(os.path.realpath(folder), lines))
-    except (OSError, ValueError, IndexError):
+        is_read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
         return True
+    return not is_read_only and not is_far(folder)
+
+
+def is_far(folder: Path) -> bool:
+    """Whether a folder lies on a file system of another machine, or of a program; False where that can't be told."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return not is_near_kind(kind_of_mount(os.path.realpath(folder), lines))
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def kind_of_mount(path: str, lines: Sequence[str]) -> str:
