@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _SNAPSHOT = path_key("")
 _STAMP = b"folders"
+_RECORD_BYTES = 48  # a model's share (`pumas_native.changed_documents`)
 
 
 class Refresher:
@@ -124,7 +125,8 @@ class Refresher:
         stamp = place_key(self._index.stamp(), self._library)
         if not stamp or self._cache.get(Table.META, _STAMP) != stamp:
             return None
-        return self._cache.get(Table.FOLDERS, _SNAPSHOT)
+        known = self._cache.get(Table.FOLDERS, _SNAPSHOT)
+        return known if known is not None and len(known) % _RECORD_BYTES == 0 else None
 
     def _remember(self, found: Changed, stamp: bytes) -> None:
         self._cache.put_many(Table.META, [(_STAMP, b"")])

@@ -21,7 +21,10 @@ _ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=5,
 )
-_FIELDS = ["model_id", "official_name", "cleaned_name", "model_type", "family", "description", "tags", "hashes", "size_bytes", "files", "subtype", "added_date", "repo_id", "related_available", "metadata_source"]
+_FIELDS = (
+    *("model_id", "official_name", "cleaned_name", "model_type", "subtype", "family", "description", "tags", "hashes"),
+    *("size_bytes", "files", "added_date", "repo_id", "related_available", "metadata_source"),
+)
 _DOCUMENTS = st.lists(st.dictionaries(st.sampled_from(_FIELDS), _ANY, max_size=8), min_size=1, max_size=6)
 
 
