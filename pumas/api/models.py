@@ -17,6 +17,7 @@ from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
 from pumas.models import LibraryStatus, Model, ReadyPage, RefreshReport, SearchHit, SearchPage
+from pumas.system.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +139,12 @@ class ModelOperations:
     def _refresh(self, progress: Progress, *, anew: bool = False) -> RefreshReport:
         report, is_ready = self._root.refresher.run(progress, anew=anew)
         if not is_ready and self._root.wants_ready:
-            self._fill_ready()
+            self._root.jobs.submit("prepare_answers", self._fill_ready, key="prepare_answers")
         return report
 
-    def _fill_ready(self) -> None:
-        self._root.jobs.submit("prepare_answers", self._root.ready.fill, key="prepare_answers")
+    def _fill_ready(self, progress: Progress) -> None:
+        self._root.ready.fill(progress)
+        give_back_free_memory()
 
     def prepare_answers(self) -> None:
         """From now on keep the answers for the desktop app ready; a server calls it once."""
@@ -163,7 +165,7 @@ class ModelOperations:
     def _settle(self, progress: Progress) -> None:
         if self._root.index.settle():
             logger.info("the search table was made again: another program had written it")
-        self._root.ready.fill(progress)
+        self._fill_ready(progress)
 
     def ready_listing(self) -> bytes | None:
         """The object of all models as the desktop app reads it; None when it has to be made from records."""

@@ -1,8 +1,9 @@
 """Answers joined from ready bytes: no row is read and no object is built on the way to the wire.
 
-The cache holds each model's bytes (`library/ready.py`) and the stamp of the index state that they belong to. Whoever
-reads compares that stamp with the index before and after; when it differs, or anything is missing, the answer is None
-and is made from the rows instead.
+The cache holds each model's bytes (`library/ready.py`): under its rowid those for the list, under the rowid with the
+highest bit set those for a search, so that a list touches no page of the longer ones. Beside them stands the stamp of
+the index state that they belong to. Whoever reads compares it with the index before and after; when it differs, or
+anything is missing, the answer is None and is made from the rows instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from pumas.jobs import Progress
-from pumas.library.ready import item, list_entry, pack
+from pumas.library.ready import list_entry, search_entry
 from pumas.library.records import model_of
 from pumas.models import Model, SearchHit
 from pumas.search.index import Index, Row
@@ -25,8 +26,9 @@ from pumas.store.locks import document_lock
 logger = logging.getLogger(__name__)
 
 _STAMP = b"records"
-_FORM = b"1"  # changes with the shapes in `library/ready.py`
+_FORM = b"2"  # changes with the shapes in `library/ready.py`
 _BATCH = 2000
+_SEARCH = 1 << 63
 
 
 def hit_of(model: Model, row: Row) -> SearchHit:
@@ -65,29 +67,29 @@ class ReadyRecords:
             if stamp and self._listing[0] == stamp:
                 return self._listing[1]
         page = self._index.listed_rowids()
-        found = self._records(page.rowids, page.stamp)
+        found = self._records([row_key(rowid) for rowid in page.rowids], page.stamp)
         if found is None:
             return None
-        listing = b"{" + b",".join(map(list_entry, found)) + b"}"
+        listing = b"{" + b",".join(found) + b"}"
         with self._lock:
             self._listing = (self._key(page.stamp), listing)
         return listing
 
     def hits(self, rowids: Sequence[int], stamp: bytes) -> bytes | None:
         """The hits of one page as the list of `search_models_fts`."""
-        found = self._records(rowids, stamp)
-        return None if found is None else b"[" + b",".join(map(item, found)) + b"]"
+        found = self._records([row_key(rowid | _SEARCH) for rowid in rowids], stamp)
+        return None if found is None else b"[" + b",".join(found) + b"]"
 
-    def _records(self, rowids: Sequence[int], stamp: bytes) -> list[bytes] | None:
+    def _records(self, keys: Sequence[bytes], stamp: bytes) -> list[bytes] | None:
         key = self._key(stamp)
         if not key or self._cache.get(Table.META, _STAMP) != key:
             return None
-        found = self._cache.get_many(Table.RECORDS, [row_key(rowid) for rowid in rowids])
+        found = self._cache.get_many(Table.RECORDS, keys)
         # Another process may have written meanwhile; it takes the stamp away first.
         if self._cache.get(Table.META, _STAMP) != key:
             return None
         records = [record for record in found if record is not None]
-        return records if len(records) == len(rowids) else None
+        return records if len(records) == len(keys) else None
 
     def _key(self, stamp: bytes) -> bytes:
         return place_key(_FORM + stamp, self._library) if stamp else b""
@@ -109,8 +111,9 @@ class ReadyRecords:
             if stamp != changes.stamp_after:
                 return False
             self._cache.put_many(Table.META, [(_STAMP, b"")])
-            self._cache.delete_many(Table.RECORDS, [row_key(rowid) for rowid in changes.gone_rowids])
-            is_written = self._cache.put_many(Table.RECORDS, self._packed(rows))
+            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids for bit in (0, _SEARCH)]
+            self._cache.delete_many(Table.RECORDS, gone)
+            is_written = self._cache.put_many(Table.RECORDS, self._entries(rows))
             return is_written and self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
 
     def fill(self, progress: Progress) -> None:
@@ -134,15 +137,16 @@ class ReadyRecords:
                     return
                 if not rows:
                     break
-                if not self._cache.put_many(Table.RECORDS, self._packed(rows)):
+                if not self._cache.put_many(Table.RECORDS, self._entries(rows)):
                     return
                 last, done = rows[-1][0], done + len(rows)
             self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
 
-    def _packed(self, rows: Iterable[tuple[int, Row]]) -> list[tuple[bytes, bytes]]:
-        packed = []
+    def _entries(self, rows: Iterable[tuple[int, Row]]) -> list[tuple[bytes, bytes]]:
+        entries = []
         for rowid, row in rows:
             model = model_of(row.id, row.metadata_json)
             if model is not None:
-                packed.append((row_key(rowid), pack(hit_of(model, row), self._library)))
-        return packed
+                entries.append((row_key(rowid), list_entry(model)))
+                entries.append((row_key(rowid | _SEARCH), search_entry(hit_of(model, row), self._library)))
+        return entries

@@ -1,24 +1,16 @@
 """Ready JSON of one model, in the two shapes that the desktop app reads; made once, joined into every answer.
 
-Stored per model in the cache (table `records`):
-
-    u32 length of the id | u32 length of the list entry | id | list entry | search item
-
-The list entry is `"<id>":{…}` as it stands in the object of `get_models`, the search item an object of
-`search_models_fts`. These shapes exist only for the app (`types.schema.json`); a field that is not known is left out.
+These shapes exist only for the app (`types.schema.json`); a field that is not known is left out.
 """
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pumas.models import Model, SearchHit
-
-_LENGTHS = struct.Struct("<II")
 
 
 class ModelData(Struct, frozen=True, kw_only=True):
@@ -89,22 +81,11 @@ def search_item(hit: SearchHit, library: Path) -> SearchItem:
     )
 
 
-def pack(hit: SearchHit, library: Path) -> bytes:
-    """Make the stored form of one model."""
-    model_id = hit.model.model_id.encode()
-    entry = msgspec.json.encode(hit.model.model_id) + b":" + msgspec.json.encode(model_data(hit.model))
-    item = msgspec.json.encode(search_item(hit, library))
-    return _LENGTHS.pack(len(model_id), len(entry)) + model_id + entry + item
+def list_entry(model: Model) -> bytes:
+    """`"<id>":{…}`, as it stands in the object of `get_models`."""
+    return msgspec.json.encode(model.model_id) + b":" + msgspec.json.encode(model_data(model))
 
 
-def list_entry(packed: bytes) -> bytes:
-    """The entry for the object of `get_models`."""
-    of_id, of_entry = _LENGTHS.unpack_from(packed)
-    start = _LENGTHS.size + of_id
-    return packed[start : start + of_entry]
-
-
-def item(packed: bytes) -> bytes:
-    """The object for the list of `search_models_fts`."""
-    of_id, of_entry = _LENGTHS.unpack_from(packed)
-    return packed[_LENGTHS.size + of_id + of_entry :]
+def search_entry(hit: SearchHit, library: Path) -> bytes:
+    """An object, as it stands in the list of `search_models_fts`."""
+    return msgspec.json.encode(search_item(hit, library))
