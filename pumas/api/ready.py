@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _STAMP = b"records"
 _FORM = b"2"  # changes with the shapes in `library/ready.py`
-_BATCH = 2000
+_BATCH = 500  # models held at once, beside the answer itself
 _SEARCH = 1 << 63
 
 
@@ -67,10 +67,14 @@ class ReadyRecords:
             if stamp and self._listing[0] == stamp:
                 return self._listing[1]
         page = self._index.listed_rowids()
-        found = self._records([row_key(rowid) for rowid in page.rowids], page.stamp)
-        if found is None:
-            return None
-        listing = b"{" + b",".join(found) + b"}"
+        pieces = [b"{"]
+        for start in range(0, len(page.rowids), _BATCH):
+            found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], page.stamp)
+            if found is None:
+                return None
+            pieces += (b"," if start else b"", b",".join(found))
+        pieces.append(b"}")
+        listing = b"".join(pieces)
         with self._lock:
             self._listing = (self._key(page.stamp), listing)
         return listing
@@ -143,10 +147,10 @@ class ReadyRecords:
             self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
 
     def _entries(self, rows: Iterable[tuple[int, Row]]) -> list[tuple[bytes, bytes]]:
-        entries = []
+        listed, found = [], []
         for rowid, row in rows:
             model = model_of(row.id, row.metadata_json)
             if model is not None:
-                entries.append((row_key(rowid), list_entry(model)))
-                entries.append((row_key(rowid | _SEARCH), search_entry(hit_of(model, row), self._library)))
-        return entries
+                listed.append((row_key(rowid), list_entry(model)))
+                found.append((row_key(rowid | _SEARCH), search_entry(hit_of(model, row), self._library)))
+        return listed + found  # written one after the other, the pages of a list lie side by side
