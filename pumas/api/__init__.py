@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.health import HealthOperations
 from pumas.api.jobs import JobOperations
-from pumas.api.models import ModelOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.config import SHUTDOWN_S, Config
@@ -18,7 +18,7 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(ModelOperations, SystemOperations, JobOperations):
+class PumasApi(HealthOperations, SystemOperations, JobOperations):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:

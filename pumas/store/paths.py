@@ -19,7 +19,7 @@ from pumas.config import Config, expanded
 from pumas.errors import InvalidInput, UnusableRoot, system_errors
 
 # Folders made when a root is opened (`storage.md` §2, "Made at start").
-_MADE_AT_START = (
+MADE_AT_START = (
     "launcher-data/metadata",
     "launcher-data/config/version-configs",
     "launcher-data/config/model-library-translation",
@@ -104,7 +104,7 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
     if root.exists() and not root.is_dir():
         raise UnusableRoot(f"The launcher root {root} is not a folder; choose a folder", parameter="launcher_root")
     try:
-        for name in _MADE_AT_START:
+        for name in MADE_AT_START:
             (root / name).mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         if not root.is_dir():

@@ -75,7 +75,8 @@ _LIMITED = [
 
 
 @pytest.mark.skipif(
-    shutil.which("unshare") is None or subprocess.run([*_LIMITED, "true"], check=False, capture_output=True).returncode,
+    shutil.which("unshare") is None
+    or subprocess.run([*_LIMITED, "true"], check=False, capture_output=True).returncode != 0,
     reason="needs a user namespace of its own, to have a limit of its own",
 )
 def test_too_few_watches_fall_back_to_looking(filled, monkeypatch):
