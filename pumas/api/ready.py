@@ -59,6 +59,8 @@ class ReadyRecords:
         self._locks = locks
         self._lock = Lock()
         self._listing: tuple[bytes, bytes] = (b"", b"")
+        self._is_lossy = False
+        """Whether a record was missing although the stamp says that all are there: damage took it."""
 
     def listing(self) -> bytes | None:
         """All models as the object of `get_models`, in order of ids."""
@@ -67,12 +69,14 @@ class ReadyRecords:
             if stamp and self._listing[0] == stamp:
                 return self._listing[1]
         page = self._index.listed_rowids()
-        pieces = [b"{"]
+        pieces: list[bytes] = []
         for start in range(0, len(page.rowids), _BATCH):
             found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], page.stamp)
             if found is None:
                 return None
-            pieces += (b"," if start else b"", b",".join(found))
+            if found:
+                pieces += (b",", b",".join(found))
+        pieces[:1] = [b"{"]
         pieces.append(b"}")
         listing = b"".join(pieces)
         with self._lock:
@@ -92,8 +96,10 @@ class ReadyRecords:
         # Another process may have written meanwhile; it takes the stamp away first.
         if self._cache.get(Table.META, _STAMP) != key:
             return None
-        records = [record for record in found if record is not None]
-        return records if len(records) == len(keys) else None
+        if None in found:
+            self._is_lossy = True
+            return None
+        return [record for record in found if record]
 
     def _key(self, stamp: bytes) -> bytes:
         return place_key(_FORM + stamp, self._library) if stamp else b""
@@ -105,7 +111,7 @@ class ReadyRecords:
             Whether the records are those of the index now; if not, `fill` is needed.
         """
         if not changes.total:
-            return self._cache.get(Table.META, _STAMP) == self._key(self._index.stamp())
+            return not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(self._index.stamp())
         if changes.is_all_new:
             return False
         with document_lock(self._locks, _STAMP.decode()):
@@ -128,8 +134,9 @@ class ReadyRecords:
         """
         with document_lock(self._locks, _STAMP.decode()):
             stamp = self._index.stamp()
-            if not stamp or self._cache.get(Table.META, _STAMP) == self._key(stamp):
+            if not stamp or (not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(stamp)):
                 return
+            self._is_lossy = False
             self._cache.put_many(Table.META, [(_STAMP, b"")])
             self._cache.replace_all(Table.RECORDS, [])
             last = done = 0
@@ -150,7 +157,8 @@ class ReadyRecords:
         listed, found = [], []
         for rowid, row in rows:
             model = model_of(row.id, row.metadata_json)
-            if model is not None:
-                listed.append((row_key(rowid), list_entry(model)))
-                found.append((row_key(rowid | _SEARCH), search_entry(hit_of(model, row), self._library)))
+            # Of a row whose document is none, nothing: it is left out of answers, but was not lost.
+            listed.append((row_key(rowid), b"" if model is None else list_entry(model)))
+            hit = b"" if model is None else search_entry(hit_of(model, row), self._library)
+            found.append((row_key(rowid | _SEARCH), hit))
         return listed + found  # written one after the other, the pages of a list lie side by side

@@ -153,8 +153,9 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not self.is_writable:
             return self._connect_read_only()
-        if os.path.lexists(self.path) and not self.path.is_file():
-            raise ValueError("it is not a file")
+        for path in (self.path, *(self.path.with_name(self.path.name + suffix) for suffix in _COMPANIONS)):
+            if os.path.lexists(path) and not path.is_file():
+                raise ValueError(f"{path.name} is not a file")
         db = _open(str(self.path))
         try:
             db.execute("PRAGMA busy_timeout = 30000")

@@ -189,7 +189,7 @@ class Index:
     def ids(self) -> list[str]:
         """The ids of all models."""
         with self._database.use() as db:
-            return [row[0] for row in db.execute("SELECT id FROM models")]
+            return schema.ids(db)
 
     def settle(self) -> bool:
         """See that the search rows have the rowids of their models, and that the triggers are ours (`sqlite.md` §2.6).

@@ -61,7 +61,7 @@ class TakeUp:
         self._changes = Changes()
         self._is_writing = False
         self._now = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
-        self._known: set[str] = set() if anew else {row[0] for row in db.execute("SELECT id FROM models")}
+        self._known: set[str] = set() if anew else set(schema.ids(db))
         self._is_first_fill = not self._known
         self._movable: dict[str, str] = {}
 

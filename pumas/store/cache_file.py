@@ -154,6 +154,13 @@ def fault(folder: Path, *, is_alone: bool) -> str | None:
     if not any(_is_sound(data) for _ in range(1 if is_alone else 3)):
         return f"{_DATA} is damaged"
     if is_alone:
+        if promised > size:
+            # A value of several pages is verified by its first: what the file lacks of it would be SIGBUS when read.
+            # As zeros it fails its checksum; taken as blocks, since a drive that fills up would end the process too.
+            if promised > 2 * size:
+                return f"{_DATA} is far too short"
+            with data.open("ab") as file:
+                file.write(bytes(promised - size))
         seal(folder)
     return None
 
