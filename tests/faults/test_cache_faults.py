@@ -410,7 +410,7 @@ def mounted(options: str, on: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize("mode", ["limit", "drive"])
 def test_a_full_drive(library, mode):
     if mode == "drive" and not can_mount():
-        pytest.skip("a small drive needs the right to mount one")
+        pytest.skip("needs permission to mount")
     told = run(DRIVE, mode, library, prefix=mounted("size=3m", library) if mode == "drive" else ())
     lines = told.splitlines()
     assert [line for line in lines if not line.startswith("WARNING")] == ["STARTED FULL", "STAYED", "RECOVERED"]
@@ -433,7 +433,7 @@ assert it.info().path is None and it.get(Table.META, b"n") is None
 
 def test_a_read_only_drive(library, tmp_path):
     if not can_mount():
-        pytest.skip("a read-only drive needs the right to mount one")
+        pytest.skip("needs permission to mount")
     run(READ_ONLY, library, tmp_path / "user-cache", prefix=mounted("ro", library))
 
 

@@ -77,7 +77,7 @@ _LIMITED = [
 @pytest.mark.skipif(
     shutil.which("unshare") is None
     or subprocess.run([*_LIMITED, "true"], check=False, capture_output=True).returncode != 0,
-    reason="needs a user namespace of its own, to have a limit of its own",
+    reason="needs permission to mount, or a user namespace: a limit of its own",
 )
 def test_too_few_watches_fall_back_to_looking(filled, monkeypatch):
     monkeypatch.setenv("PUMAS_SCAN_INTERVAL_S", "1")
