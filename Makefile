@@ -30,7 +30,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help run test test-native lint lint-style lint-types lint-project lint-native format bench wheels clean
-.PHONY: tools lint-tools
+.PHONY: tools lint-tools test-faults
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ endif
 
 test-native: | tools ## the tests of the native code (no Python needed)
 	cargo test $(MANIFEST) --quiet
+
+test-faults: $(RUNTIME) $(STAMPS)/tests ## the fault tests, 100 rounds
+	PUMAS_FAULT_ROUNDS=100 $(BIN)/pytest tests/faults --timeout 0 -p no:randomly
 
 lint: lint-style lint-types lint-project lint-native ## every check that runs nothing; `make -k lint` goes on after a fault
 

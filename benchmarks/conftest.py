@@ -1,9 +1,9 @@
 """Data, children and clocks of all benchmarks.
 
-The data is the same in every run: `--size full` makes 10,000 models, `small` 200. A benchmark hands two measurements to
-`alternate`, which runs them in turn, five times each, with the garbage collector frozen, and keeps the best of
-each: what slows the machine down for a while then slows down both. Verdicts go to `extra_info` and are printed at the
-end; none of them makes a test fail.
+The data is the same in every run: `--size full` makes 10,000 models, `small` 200, `--models N` any other number. A
+benchmark hands two measurements to `alternate`, which runs them in turn, five times each, with the garbage collector
+frozen, and keeps the best of each: what slows the machine down for a while then slows down both. Verdicts go to
+`extra_info` and are printed at the end; none of them makes a test fail.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import gc
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
+from time import perf_counter
 from typing import Protocol
 
 import pumas_native
@@ -33,6 +35,7 @@ SIZES = {"small": 200, "full": 10_000}
 
 Measure = Callable[[], float]  # does the work once; seconds
 Start = Callable[[Sequence[str]], "subprocess.Popen[str]"]
+Serve = Callable[[Sequence[str]], AbstractContextManager["Connection"]]
 
 _LINES = pytest.StashKey[list[str]]()
 
@@ -61,8 +64,58 @@ class Root:
         return self.path / "shared-resources" / "models"
 
 
+class Connection:
+    """One kept connection to a child; understands what our servers send, nothing more."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self.pid = pid
+        self._port = port
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def request(self, method: str, params: dict[str, object] | None = None) -> bytes:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}).encode()
+        head = (
+            f"POST /rpc HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    def send(self, request: bytes) -> bytes:
+        self._socket.sendall(request)
+        data = bytearray()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            self._receive(data)
+        head = bytes(data[:end]).lower()
+        assert head.startswith(b"http/1.1 200 "), head
+        total = end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        while len(data) < total:
+            self._receive(data)
+        return bytes(data[end + 4 :])
+
+    def _receive(self, data: bytearray) -> None:
+        got = self._socket.recv(1 << 18)
+        assert got, "the server closed the connection"
+        data += got
+
+    def times(self, request: bytes, calls: int) -> list[float]:
+        taken = []
+        for _ in range(calls):
+            begun = perf_counter()
+            self.send(request)
+            taken.append(perf_counter() - begun)
+        return taken
+
+    def p50(self, request: bytes, calls: int) -> float:
+        return median(self.times(request, calls))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--size", choices=tuple(SIZES), default="small", help="models in the benchmarks' library")
+    parser.addoption("--models", type=int, help="models in that library, in place of the number of the size")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,25 +136,55 @@ def size(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def root(size: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
-    """A root whose models are not indexed."""
-    made = Root(tmp_path_factory.mktemp("root"), SIZES[size])
-    _write_library(made.library, made.count)
-    yield made
-    shutil.rmtree(made.path)  # 40,000 entries that pytest would keep for three runs
+def models(request: pytest.FixtureRequest, size: str) -> int:
+    """Models in the library."""
+    return int(request.config.getoption("--models") or SIZES[size])
 
 
 @pytest.fixture(scope="session")
-def indexed_root(root: Root) -> Root:
+def make_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Root]]:
+    """Make the root with that many models, once a run."""
+    made: dict[int, Root] = {}
+
+    def make(count: int) -> Root:
+        if count not in made:
+            made[count] = Root(tmp_path_factory.mktemp("root"), count)
+            _write_library(made[count].library, count)
+        return made[count]
+
+    yield make
+    for root in made.values():
+        shutil.rmtree(root.path)  # four entries a model, that pytest would keep for three runs
+
+
+@pytest.fixture(scope="session")
+def root(make_root: Callable[[int], Root], models: int) -> Root:
+    """A root whose models need not be indexed."""
+    return make_root(models)
+
+
+@pytest.fixture(scope="session")
+def make_indexed_root(make_root: Callable[[int], Root]) -> Callable[[int], Root]:
+    """Make the root with that many models, its models indexed."""
+
+    def make(count: int) -> Root:
+        root = make_root(count)
+        with PumasApi(root.path, config=Config()) as api:
+            assert api.refresh_models().result(60).model_count == root.count
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def indexed_root(make_indexed_root: Callable[[int], Root], models: int) -> Root:
     """The same root, its models indexed."""
-    with PumasApi(root.path, config=Config()) as api:
-        assert api.refresh_models().result(60).model_count == root.count
-    return root
+    return make_indexed_root(models)
 
 
 @pytest.fixture
 def alternate(
-    benchmark: _Benchmark, request: pytest.FixtureRequest, size: str, rounds: int
+    benchmark: _Benchmark, request: pytest.FixtureRequest, size: str, models: int, rounds: int
 ) -> Callable[..., tuple[float, float]]:
     """Measure ours and the baseline in turn; gives the best of each, in seconds.
 
@@ -135,20 +218,23 @@ def alternate(
         benchmark.extra_info.update({name: round(value, 4) for name, value in figures.items()})
         if benchmark.enabled:
             text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            request.config.stash[_LINES].append(f"{path} ({size}): {text}")
+            request.config.stash[_LINES].append(f"{path} ({size}, {models} models): {text}")
         return best, best_baseline
 
     return run
 
 
 @pytest.fixture
-def judge(benchmark: _Benchmark, request: pytest.FixtureRequest, size: str) -> Callable[[str, float, float], None]:
-    """Keep a figure and, in full size, whether it is within its target; a miss is told, it does not fail."""
+def judge(benchmark: _Benchmark, request: pytest.FixtureRequest, size: str, models: int) -> Callable[..., None]:
+    """Keep a figure and, in full size, whether it is within its target; a miss is told, it does not fail.
 
-    def keep(name: str, value: float, target: float) -> None:
+    Called as `judge(name, value, target)`; a target that is meant for `at` models is judged with as many.
+    """
+
+    def keep(name: str, value: float, target: float, *, at: int | None = None) -> None:
         benchmark.extra_info[name] = round(value, 4)
         verdict = "not judged in this size"
-        if size == "full":
+        if size == "full" and at in (None, models):
             benchmark.extra_info.update({f"{name}_target": target, f"{name}_is_met": value <= target})
             verdict = "met" if value <= target else "MISSED"
         if benchmark.enabled:
@@ -188,6 +274,26 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
             )
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def serve(start: Start) -> Serve:
+    """Run a server that tells its port as `pumas-rpc` does, and connect to it."""
+
+    @contextmanager
+    def run(arguments: Sequence[str]) -> Iterator[Connection]:
+        with start(arguments) as child:
+            try:
+                assert child.stdout is not None
+                connection = Connection(int(child.stdout.readline().removeprefix("RPC_PORT=")), child.pid)
+                try:
+                    yield connection
+                finally:
+                    connection.close()
+            finally:
+                child.terminate()
+
+    return run
 
 
 @pytest.fixture

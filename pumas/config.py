@@ -29,6 +29,8 @@ MAX_QUERY_WORDS: Final = 256
 MAX_FILTER_VALUES: Final = 100  # types or tags of one search; each tag costs a look at every hit
 MAX_SEARCH_LIMIT: Final = 10_000  # `limit` of a search (methods.json)
 
+REFRESH_AGE_S: Final = 2.0  # a list asked for sooner after a refresh does not begin another
+
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
 LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS
@@ -55,6 +57,8 @@ class Config:
     package_index: str | None = None  # None = what pip itself is configured with
     comfyui_port: int = 8188  # launch.server_url
     ollama_port: int = 11434
+    watch: bool = True  # have the system tell of changes in the library; if not, look for them now and then
+    scan_interval_s: int = 30  # between two such looks
     open_browser: bool = True
     python: str = "python3"  # install.global_required_python
     offline: bool = False

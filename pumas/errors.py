@@ -185,5 +185,5 @@ def native_errors() -> Iterator[None]:
         raise Cancelled("The work was cancelled") from exc
     except native.ScanFailed as exc:
         raise Unavailable(f"The folder can't be listed: {exc}") from exc
-    except native.NativeError as exc:
+    except (native.NativeError, native.InvalidArgument) as exc:
         raise NativeFailure(f"{exc}; this is a fault of Pumas, please report it") from exc

@@ -7,6 +7,7 @@ Numbers carry their unit in the name; a value that is not known is None.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -58,6 +59,16 @@ class SearchPage(Record, frozen=True, kw_only=True):
     """The match expression that was used."""
 
 
+class ReadyPage(Record, frozen=True, kw_only=True):
+    """One page of hits as the JSON that the desktop app reads."""
+
+    hits: bytes
+    """A JSON list of the search items."""
+    total_count: int
+    query_time_ms: float
+    query: str
+
+
 class LibraryStatus(Record, frozen=True, kw_only=True):
     """How many models the index knows, and whether it is being brought in line with the disk."""
 
@@ -81,6 +92,8 @@ class RefreshReport(Record, frozen=True, kw_only=True):
     model_count: int
     added: int
     changed: int
+    moved: int
+    """Models whose folder was renamed; they keep their place in the index."""
     removed: int
     problems: tuple[DocumentProblem, ...]
     elapsed_s: float
@@ -172,3 +185,31 @@ class RootInfo(Record, frozen=True, kw_only=True):
 
     root: Path
     is_writable: bool
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One thing about a launcher root that a user should know."""
+
+    kind: str
+    """For programs: `document_damaged`, `index_behind`, …"""
+    severity: Literal["problem", "note"]
+    """A note is no fault: it needs no answer, or Pumas sees to it by itself."""
+    path: Path
+    what: str
+    """What is wrong, without the path."""
+    remedy: str
+    is_repairable: bool = False
+    """Whether a repair can do what the remedy says, without a risk for what the user has."""
+
+
+class Repair(Record, frozen=True, kw_only=True):
+    """What was done about one finding."""
+
+    kind: str
+    """That of the finding."""
+    path: Path
+    is_done: bool
+    told: str
+    """What was done, or why it could not be."""
+    moved_to: Path | None = None
+    """Where in the quarantine the file lies that was in the way."""

@@ -7,18 +7,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.health import HealthOperations
 from pumas.api.jobs import JobOperations
-from pumas.api.models import ModelOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.config import SHUTDOWN_S, Config
+from pumas.errors import PumasError
 from pumas.jobs import Job
 from pumas.models import RefreshReport, RootInfo
 
 __all__ = ["PumasApi"]
 
 
-class PumasApi(ModelOperations, SystemOperations, JobOperations):
+class PumasApi(HealthOperations, SystemOperations, JobOperations):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:
@@ -43,8 +44,17 @@ class PumasApi(ModelOperations, SystemOperations, JobOperations):
         self._root = LauncherRoot(root, config or Config.from_env(), with_samples=with_samples)
         self.opening_refresh: Job[RefreshReport] | None = None
         """The job that fills an index which had to be made, if there is anything to fill it with."""
-        if self._root.index.is_new and self._root.has_models:
+        if self._is_unfilled() and self._root.has_models:
             self.opening_refresh = self.refresh_models()
+
+    def _is_unfilled(self) -> bool:
+        """Whether there was no index, or the process that made it ended before it had filled it."""
+        if self._root.index.is_new:
+            return True
+        try:
+            return self._root.is_writable and not self._root.index.count()
+        except PumasError:
+            return False  # whoever asks first is told, and has it made again
 
     def __enter__(self) -> Self:
         return self

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
+from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
-from pumas.config import MAX_SEARCH_LIMIT
+from pumas.api.watch import LibraryWatch
+from pumas.config import MAX_SEARCH_LIMIT, REFRESH_AGE_S
 from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
 from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
-from pumas.library.survey import Row, Survey, read_rows, survey_library
-from pumas.models import LibraryStatus, Model, RefreshReport, SearchHit, SearchPage
-from pumas.search.index import Changes
-from pumas.search.index import Row as IndexRow
+from pumas.models import LibraryStatus, Model, ReadyPage, RefreshReport, SearchHit, SearchPage
+from pumas.system.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class ModelOperations:
         model = model_of(model_id, row.metadata_json) if row else None
         if row is None or model is None:
             raise ModelNotFound(model_id)
-        return _hit(model, row)
+        return hit_of(model, row)
 
     def search_models_fts(
         self,
@@ -77,14 +78,13 @@ class ModelOperations:
         """
         _check_range("limit", limit, MAX_SEARCH_LIMIT)
         _check_range("offset", offset, 2**62)
-        types = [model_type] if isinstance(model_type, str) else list(model_type or ())
         with self._healed():
             page = self._root.index.search(
-                query, limit=limit, offset=offset, model_types=[one for one in types if one], tags=list(tags or ())
+                query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
             )
         hits = ((model_of(row.id, row.metadata_json), row) for row in page.rows)
         return SearchPage(
-            hits=tuple(_hit(model, row) for model, row in hits if model is not None),
+            hits=tuple(hit_of(model, row) for model, row in hits if model is not None),
             total_count=page.total_count,
             query_time_ms=page.elapsed_ms,
             query=page.query,
@@ -96,7 +96,7 @@ class ModelOperations:
             return LibraryStatus(
                 model_count=self._root.index.count(),
                 pending_lookups=self._root.index.count_pending_lookups(),
-                is_indexing=self._root.refreshing.is_set(),
+                is_indexing=self._root.refresher.is_writing,
             )
 
     @contextmanager
@@ -109,7 +109,7 @@ class ModelOperations:
             raise Unavailable("The index was damaged and is being made again; try again in a moment") from exc
 
     def refresh_models(self) -> Job[RefreshReport]:
-        """Bring the index in line with the documents on disk.
+        """Bring the index in line with the documents on disk; only those that changed are read.
 
         Unchanged models keep their rows; nothing is written when nothing differs. A call while another refresh waits
         to begin joins that one.
@@ -120,41 +120,80 @@ class ModelOperations:
         """Write the whole index again from the documents, in one transaction; for one that gives wrong answers."""
         return self._root.jobs.submit("rebuild_index", self._rebuild, key="rebuild_index")
 
+    def refresh_if_due(self) -> Job[RefreshReport] | None:
+        """Begin a refresh in the background if the last one of this process is older than two seconds.
+
+        Returns:
+            The job to wait for if the index has never been filled; else None.
+        """
+        refresher = self._root.refresher
+        if not refresher.is_older_than(REFRESH_AGE_S):
+            return None
+        is_first = refresher.is_older_than(math.inf)
+        job = self.refresh_models()
+        return job if is_first and not self._root.index.count() else None
+
     def _rebuild(self, progress: Progress) -> RefreshReport:
         return self._refresh(progress, anew=True)
 
     def _refresh(self, progress: Progress, *, anew: bool = False) -> RefreshReport:
-        begun = perf_counter()
-        with self._root.refresh_lock:
-            self._root.refreshing.set()
-            try:
-                survey, changes = self._take_up(progress, anew=anew)
-            finally:
-                self._root.refreshing.clear()
-        for problem in self._root.new_problems(survey.problems):
-            logger.warning("left out or incomplete: %s: %s", problem.path, problem.reason)
-        report = RefreshReport(
-            model_count=changes.model_count,
-            added=changes.added,
-            changed=changes.changed,
-            removed=changes.removed,
-            problems=tuple(survey.problems),
-            elapsed_s=perf_counter() - begun,
-        )
-        if changes.total:
-            logger.info("the index holds %d models after %.2f s", report.model_count, report.elapsed_s)
+        report, is_ready = self._root.refresher.run(progress, anew=anew)
+        if not is_ready and self._root.wants_ready:
+            self._root.jobs.submit("prepare_answers", self._fill_ready, key="prepare_answers")
         return report
 
-    def _take_up(self, progress: Progress, *, anew: bool) -> tuple[Survey, Changes]:
-        index = self._root.index
-        library = self._root.layout.library
-        survey = survey_library(library, cancel=progress.cancel_token)
-        try:
-            return survey, index.take_up(_told(survey, progress), anew=anew)
-        except Damaged:
-            index.replace()
-            survey = survey_library(library, cancel=progress.cancel_token)
-            return survey, index.take_up(_told(survey, progress))
+    def _fill_ready(self, progress: Progress) -> None:
+        self._root.ready.fill(progress)
+        give_back_free_memory()
+
+    def prepare_answers(self) -> None:
+        """From now on keep the answers for the desktop app ready; a server calls it once."""
+        self._root.wants_ready = True
+        self._root.jobs.submit("settle_index", self._settle, key="settle_index")
+
+    def watch_library(self) -> None:
+        """From now on refresh whenever the library changes on disk; once is enough.
+
+        Where the system can't tell of changes (`PUMAS_WATCH=0`, a network file system, too many folders for it), the
+        library is looked through every `PUMAS_SCAN_INTERVAL_S` seconds.
+        """
+        root = self._root
+        if root.watch is None:
+            root.watch = LibraryWatch(root.layout.library, self.refresh_models, root.config)
+            root.watch.start()
+
+    def _settle(self, progress: Progress) -> None:
+        if self._root.index.settle():
+            logger.info("the search table was made again: another program had written it")
+        self._fill_ready(progress)
+
+    def ready_listing(self) -> bytes | None:
+        """The object of all models as the desktop app reads it; None when it has to be made from records."""
+        with self._healed():
+            return self._root.ready.listing()
+
+    def ready_search(
+        self,
+        query: str,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        model_type: str | Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> ReadyPage | None:
+        """The same as `search_models_fts`, its hits as the desktop app reads them; None when they aren't ready."""
+        begun = perf_counter()
+        _check_range("limit", limit, MAX_SEARCH_LIMIT)
+        _check_range("offset", offset, 2**62)
+        with self._healed():
+            page = self._root.index.search_rowids(
+                query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
+            )
+            hits = self._root.ready.hits(page.rowids, page.stamp)
+        if hits is None:
+            return None
+        elapsed_ms = (perf_counter() - begun) * 1000
+        return ReadyPage(hits=hits, total_count=page.total_count, query_time_ms=elapsed_ms, query=page.query)
 
     def get_model_overrides(self, rel_path: str) -> dict[str, object]:
         """The user's own settings of a model; empty when there are none or there is no such model."""
@@ -172,24 +211,11 @@ class ModelOperations:
         write_overrides(layout.library, rel_path, overrides, locks=layout.library_locks)
 
 
-def _told(survey: Survey, progress: Progress) -> Iterator[list[Row]]:
-    total = len(survey.paths)
-    progress.report(0, total, "reading documents")
-    return read_rows(
-        survey, progress=lambda done: progress.report(done, total, "reading documents"), cancel=progress.cancel_token
-    )
-
-
 def _check_range(name: str, value: int, most: int) -> None:
     if not 0 <= value <= most:
         raise InvalidInput(f"`{name}` must be a whole number from 0 to {most}, not {value}", parameter=name)
 
 
-def _hit(model: Model, row: IndexRow) -> SearchHit:
-    return SearchHit(
-        model=model,
-        tags_json=row.tags_json,
-        hashes_json=row.hashes_json,
-        metadata_json=row.metadata_json,
-        updated_at=row.updated_at,
-    )
+def _types(model_type: str | Sequence[str] | None) -> list[str]:
+    types = [model_type] if isinstance(model_type, str) else list(model_type or ())
+    return [one for one in types if one]

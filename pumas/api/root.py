@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pumas_native
 
 from pumas import __version__
+from pumas.api.ready import ReadyRecords
+from pumas.api.refresh import Refresher
+from pumas.api.watch import LibraryWatch
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
-from pumas.models import DocumentProblem, RootInfo
+from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
+from pumas.store.cache import Cache, open_cache
 from pumas.store.paths import default_root, open_layout
 from pumas.system.resources import ResourceSampler
 
@@ -43,12 +45,22 @@ class LauncherRoot:
             write_samples(self.layout.library)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.index = self._open_index()
+        self.cache = self._open_cache()
+        self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
+        self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
+        self.wants_ready = False
+        """Whether somebody serves ready answers, so that they are to be kept."""
+        self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
-        self.refresh_lock = threading.Lock()
-        self._known_problems: frozenset[DocumentProblem] = frozenset()
-        self.refreshing = threading.Event()
-        """Set while the index is being brought in line."""
+
+    def _open_cache(self) -> Cache:
+        cache = open_cache(self.layout.library, is_writable=self.is_writable, fallback=None)
+        if cache.info().path is not None:
+            return cache
+        cache.close()
+        fallback = self.layout.cache_folder(self.config)
+        return open_cache(self.layout.library, is_writable=self.is_writable, fallback=fallback)
 
     def _open_index(self) -> Index:
         """The index as it is to be written, else as it can be read, else one that is made for this run."""
@@ -71,18 +83,14 @@ class LauncherRoot:
         """Which root this is."""
         return RootInfo(root=self.layout.root, is_writable=self.is_writable)
 
-    def new_problems(self, problems: Sequence[DocumentProblem]) -> list[DocumentProblem]:
-        """Those that were not there the last time: each is told once, not with every refresh."""
-        new = [problem for problem in problems if problem not in self._known_problems]
-        self._known_problems = frozenset(problems)
-        return new
-
     def end_jobs(self, timeout_s: float) -> bool:
         """Cancel all jobs and wait for their safe points; no new ones are taken.
 
         Returns:
             Whether all had ended in time.
         """
+        if self.watch is not None:
+            self.watch.end()
         return self.jobs.close(timeout_s)
 
     def close(self, timeout_s: float = SHUTDOWN_S) -> bool:
@@ -95,6 +103,7 @@ class LauncherRoot:
         has_ended = self.end_jobs(timeout_s)
         if has_ended:
             self.index.close()
+            self.cache.close()
             if self._scratch is not None:
                 self._scratch.cleanup()
         self.resources.close()

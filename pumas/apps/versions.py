@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 
-from pumas.errors import PumasError
-from pumas.store.documents import read_document
+from pumas.store.metadata import VERSIONS, load, locate
 from pumas.store.paths import Layout, has_file
-
-logger = logging.getLogger(__name__)
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
 
@@ -50,24 +44,4 @@ def _is_complete(layout: Layout, app_id: str, tag: str) -> bool:
 
 
 def _document(layout: Layout, app_id: str) -> Mapping[str, object]:
-    path = layout.versions_document(app_id)
-    for candidate in (path, path.with_name(f"{path.name}.bak")):
-        try:
-            status = candidate.stat()
-        except OSError:
-            continue
-        value = _read(candidate, status.st_mtime_ns, status.st_size, status.st_ino)
-        if value is not None:
-            return value
-    return {}
-
-
-@lru_cache(maxsize=8)
-def _read(path: Path, *_: int) -> Mapping[str, object] | None:
-    # PERF: the app asks twice a second; a damaged document is told once, not with every question.
-    try:
-        value = read_document(path)
-    except PumasError as exc:
-        logger.warning("%s; its backup is looked at", exc)
-        return None
-    return value if isinstance(value, Mapping) else None
+    return load(locate(layout, VERSIONS, app_id))

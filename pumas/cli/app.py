@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 import typer.main
 
-from pumas.cli import index, models, serve, status, version
+from pumas.cli import cache, doctor, index, models, serve, status, version
 
 app = typer.Typer(
     help="One library for all AI models on a machine.",
@@ -18,7 +18,8 @@ app = typer.Typer(
 for group in (serve.group, models.group):
     app.add_typer(group)
 app.add_typer(index.group, name="index")
-for group in (status.group, version.group):
+app.add_typer(cache.group, name="cache")
+for group in (status.group, doctor.group, version.group):
     app.add_typer(group)
 
 

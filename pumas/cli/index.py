@@ -24,7 +24,7 @@ def rebuild(*, root: Root = None, as_json: AsJson = False, debug: Debug = False)
 
     For an index that gives wrong answers. Models and their documents stay as they are.
     """
-    with opened(root, is_debug=debug, told=("pumas.api.models",)) as api:
+    with opened(root, is_debug=debug, told=("pumas.api.refresh",)) as api:
         from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without jobs
 
         report = wait_for(api.rebuild_index(), is_quiet=as_json)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
-from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
-from pumas.library.survey import DOCUMENT
-from pumas.store.documents import read_document, write_document
-from pumas.store.locks import document_lock
+from pumas.errors import InvalidInput, ModelNotFound, PumasError
+from pumas.store.library_documents import Overrides
+from pumas.store.metadata import METADATA, OVERRIDES, Document, load, locate_in_model, save
 from pumas.store.paths import has_file, resolve_inside
 
 logger = logging.getLogger(__name__)
 
-_NAME = "overrides.json"
+_NO_LOCKS = Path()  # reading takes none
 
 
 def read_overrides(library: Path, model_id: str) -> dict[str, object]:
-    """The overrides of a model; empty when it has none, they can't be read, or there is no such model."""
+    """The overrides of a model; empty when it has none, they can't be read, or there is no such model.
+
+    Damaged ones are read from their backup.
+    """
     try:
+        document = locate_in_model(library, OVERRIDES, model_id, locks=_NO_LOCKS)
         # SECURITY: resolved with the name, so that a link in its place is not read either.
-        path = resolve_inside(library, f"{model_id}/{_NAME}", parameter="rel_path")
-        value = read_document(path)
-    except (InvalidInput, Damaged, Unavailable) as exc:
+        resolve_inside(library, f"{model_id}/{OVERRIDES.file}", parameter="rel_path")
+        return dict(load(document))
+    except PumasError as exc:
         logger.debug("no overrides of %r: %s", model_id, exc)
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def write_overrides(library: Path, model_id: str, overrides: Mapping[str, object], *, locks: Path) -> None:
@@ -38,22 +41,18 @@ def write_overrides(library: Path, model_id: str, overrides: Mapping[str, object
         Unavailable, NoSpace: It can't be written; the old overrides stay.
     """
     check_overrides(overrides)
-    folder = _model_folder(library, model_id)
-    # One lock for one file, however the id was written.
-    with document_lock(locks, f"{folder.relative_to(library.resolve()).as_posix()}/{_NAME}"):
-        write_document(folder / _NAME, dict(overrides))
+    document = _of_model(library, model_id, locks)
+    save(document, cast("Overrides", dict(overrides)))
 
 
-def _model_folder(library: Path, model_id: str) -> Path:
+def _of_model(library: Path, model_id: str, locks: Path) -> Document[Overrides]:
     try:
-        folder = resolve_inside(library, model_id, parameter="rel_path")
+        document = locate_in_model(library, OVERRIDES, model_id, locks=locks)
     except InvalidInput as exc:
         raise ModelNotFound(model_id) from exc
-    below = folder.relative_to(library.resolve())
-    # The same folders that a survey leaves out are no models here either.
-    if not below.parts or any(part.startswith(".") for part in below.parts) or not has_file(folder / DOCUMENT):
+    if not has_file(document.path.with_name(METADATA.file)):
         raise ModelNotFound(model_id)
-    return folder
+    return document
 
 
 def check_overrides(overrides: Mapping[str, object]) -> None:

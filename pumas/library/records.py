@@ -20,7 +20,7 @@ def model_of(model_id: str, metadata_json: str) -> Model | None:
     """Make the record of a row of the index; None when the text is not a JSON object."""
     try:
         document = msgspec.json.decode(metadata_json)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, TypeError):  # TypeError: the column of a damaged row
         return None
     if not isinstance(document, dict):
         return None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time_ns
 
 import pumas_native
 
@@ -20,6 +21,8 @@ from pumas.models import DocumentProblem
 from pumas.store.paths import resolve_inside
 
 DOCUMENT = "metadata.json"
+# A document may change once more within the same tick of the file system's clock; such a young one is read again.
+_RACY_NS = 2_000_000_000
 _BATCH = 2000  # documents read at once: a few MB of text
 
 # id, path, cleaned_name, official_name, model_type, tags_json, hashes_json, metadata_json
@@ -43,52 +46,76 @@ class Survey:
     problems: list[DocumentProblem] = field(default_factory=list)
     read: int = 0
     """Documents read so far."""
+    is_nested: bool = False
+    """Models were found below a document that makes none; one walk does not see those."""
 
 
-def survey_library(library: Path, *, cancel: pumas_native.CancelToken | None = None) -> Survey:
-    """Walk the library.
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What differs from what was known: documents to be read, and hashes of folders that have none any more."""
+
+    survey: Survey
+    vanished: frozenset[bytes]
+    records: bytes
+    """The known records for the next time (`pumas_native.changed_documents`)."""
+
+
+def changed_in_library(library: Path, known: bytes, *, cancel: pumas_native.CancelToken | None = None) -> Changed:
+    """Walk the library, one stat per document, and compare with what was known; without records all is new.
 
     Raises:
         Unavailable: The library can't be listed.
         Cancelled: `cancel` was set.
     """
     survey = Survey(library)
-    _survey_below(survey, "", cancel)
-    return survey
+    begun_ns = time_ns()
+    tree = _scan(survey, "", cancel)
+    with native_errors():
+        changes = pumas_native.changed_documents(tree, known, racy_after_ns=begun_ns - _RACY_NS)
+    kinds = tree.kinds
+    for index in memoryview(changes.changed).cast("I"):
+        _add(survey, tree.path(index), kinds[index], "", cancel)
+    vanished = frozenset(changes.vanished[start : start + 16] for start in range(0, len(changes.vanished), 16))
+    return Changed(survey, vanished, changes.records)
 
 
-def _survey_below(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> None:
-    """Add the documents below one folder of the library, whose own document does not count."""
+def _scan(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> pumas_native.Tree:
     with native_errors():
         tree = pumas_native.scan_tree(
-            survey.library / folder,
-            names=[DOCUMENT],
-            skip_hidden=True,
-            leaf_marker=DOCUMENT,
-            names_only=True,
-            cancel=cancel,
+            survey.library / folder, names=[DOCUMENT], skip_hidden=True, leaf_marker=DOCUMENT, cancel=cancel
         )
     prefix = f"{folder}/" if folder else ""
     survey.problems.extend(_problem(prefix + os.fsdecode(path), _REASONS[reason]) for path, reason in tree.problems)
     for index, kind in enumerate(tree.kinds):
-        if kind == ord("d"):
-            continue
-        below = prefix + tree.path(index)
-        model_id = below[: -len(DOCUMENT) - 1]
-        if model_id == folder:
-            continue
         if kind == ord("o"):
-            survey.problems.append(_problem(below, "it is not a regular file"))
-            continue
-        path = f"{survey.library}/{below}"  # PERF: a Path for each would take as long as the walk
-        if kind == ord("l"):
-            linked = _resolve_link(survey.library, below, survey)
-            if linked is None:
-                _survey_below(survey, model_id, cancel)
-                continue
-            path = str(linked)
-        survey.model_ids.append(model_id)
-        survey.paths.append(path)
+            survey.problems.append(_problem(prefix + tree.path(index), "it is not a regular file"))
+    return tree
+
+
+def _survey_below(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> None:
+    """Add the documents below one folder of the library, whose own document makes no model."""
+    tree = _scan(survey, folder, cancel)
+    for index, kind in enumerate(tree.kinds):
+        if kind in (ord("f"), ord("l")):
+            survey.is_nested = _add(survey, tree.path(index), kind, folder, cancel) or survey.is_nested
+
+
+def _add(survey: Survey, path: str, kind: int, folder: str, cancel: pumas_native.CancelToken | None) -> bool:
+    """Add one document, by its path below `folder`, to the survey; False when it is the folder's own."""
+    below = f"{folder}/{path}" if folder else path
+    model_id = below[: -len(DOCUMENT) - 1]
+    if model_id == folder:
+        return False
+    full = f"{survey.library}/{below}"  # PERF: a Path for each would take as long as the walk
+    if kind == ord("l"):
+        linked = _resolve_link(survey.library, below, survey)
+        if linked is None:
+            _survey_below(survey, model_id, cancel)
+            return True
+        full = str(linked)
+    survey.model_ids.append(model_id)
+    survey.paths.append(full)
+    return True
 
 
 def _survey_below_if_there(survey: Survey, folder: str, cancel: pumas_native.CancelToken | None) -> None:

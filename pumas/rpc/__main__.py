@@ -55,9 +55,11 @@ def run_server(
     from pumas.config import Config  # noqa: PLC0415
     from pumas.rpc.logs import log_to_console, log_to_file  # noqa: PLC0415
     from pumas.rpc.server import check_address, create_server, stop_on_signals  # noqa: PLC0415
+    from pumas.system.memory import bound_free_memory  # noqa: PLC0415
 
     logger = logging.getLogger(__name__)
     log_to_console(debug=debug)
+    bound_free_memory()
     config = Config.from_env()
     check_address(config, host=host, port=port, is_remote_allowed=allow_remote)
     api = PumasApi(root, config=config, with_samples=sample)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pumas.api import PumasApi
 from pumas.config import JOB_WAIT_S, LONG_CALLS
@@ -79,14 +79,18 @@ class Method:
 
 
 def _get_models(session: Session, _: params.NoParams) -> Struct:
-    job = session.api.refresh_models()
+    job = session.api.refresh_if_due()
     running = None
-    try:
-        session.wait_for(job)
-    except StillRunning:
-        running = job.job_id
-    except PumasError as exc:
-        logger.warning("the disk could not be looked at, the index answers: %s", exc)
+    if job is not None:
+        try:
+            session.wait_for(job)
+        except StillRunning:
+            running = job.job_id
+        except PumasError as exc:
+            logger.warning("the disk could not be looked at, the index answers: %s", exc)
+    listing = session.api.ready_listing() if running is None else None
+    if listing is not None:
+        return responses.ReadyModelsResponse(models=Raw(listing))
     answer = wrapping.models_response(session.api.list_models())
     if running is None:
         return answer
@@ -103,10 +107,16 @@ def _get_library_status(session: Session, _: params.NoParams) -> Struct:
 
 
 def _search_models_fts(session: Session, given: params.SearchParams) -> Struct:
-    page = session.api.search_models_fts(
+    api = session.api
+    ready = api.ready_search(
         given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags
     )
-    return wrapping.search_response(page, session.api.library)
+    if ready is not None:
+        return wrapping.ready_search_response(ready)
+    page = api.search_models_fts(
+        given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags
+    )
+    return wrapping.search_response(page, api.library)
 
 
 def _get_model_overrides(session: Session, given: params.OverridesParams) -> Struct:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from pumas.library.ready import ModelData, SearchItem
 
 Number = int | float
 
@@ -32,18 +34,6 @@ class Running(Response, frozen=True, kw_only=True):
     status: str = "running"
 
 
-class ModelData(Struct, frozen=True, kw_only=True):
-    """One model in the list."""
-
-    path: str
-    size: int | UnsetType = UNSET
-    addedDate: str | UnsetType = UNSET  # noqa: N815 - the app's name
-    modelType: str  # noqa: N815
-    officialName: str  # noqa: N815
-    cleanedName: str  # noqa: N815
-    relatedAvailable: bool  # noqa: N815
-
-
 class ModelsResponse(Response, frozen=True, kw_only=True):
     """Answer of `get_models`; with `job_id` when the disk is still being looked at."""
 
@@ -52,24 +42,21 @@ class ModelsResponse(Response, frozen=True, kw_only=True):
     status: str | UnsetType = UNSET
 
 
-class SearchItem(Struct, frozen=True, kw_only=True):
-    """One hit: the index row, then what is read out of the document."""
+class ReadyModelsResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_models` from ready bytes; the same text as `ModelsResponse` gives."""
 
-    id: str
-    path: str
-    cleaned_name: str
-    official_name: str
-    model_type: str
-    tags_json: str
-    hashes_json: str
-    metadata_json: str
-    updated_at: str
-    tags: tuple[str, ...]
-    family: str
-    description: str
-    related_available: bool
-    model_id: str
-    file_path: str
+    models: Raw
+    job_id: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+
+
+class ReadySearchResponse(Response, frozen=True, kw_only=True):
+    """Answer of `search_models_fts` from ready bytes; the same text as `FTSSearchResponse` gives."""
+
+    models: Raw
+    total_count: int
+    query_time_ms: float
+    query: str
 
 
 class FTSSearchResponse(Response, frozen=True, kw_only=True):

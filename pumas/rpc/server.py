@@ -93,6 +93,8 @@ class Server:
         Returns:
             Whether everything had ended in time; if not, threads are still at work.
         """
+        self.api.prepare_answers()
+        self.api.watch_library()
         while not self._stopping.is_set():
             self._turn(1.0)
         self.wsgi.accepting = False

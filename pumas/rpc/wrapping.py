@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from pumas import models
+from pumas.library.ready import model_data, search_item
 from pumas.rpc import responses
 
 _GIB = 1024**3
@@ -19,50 +20,26 @@ _GIB = 1024**3
 
 def models_response(listed: Sequence[models.Model]) -> responses.ModelsResponse:
     """`get_models`: by id, in order of ids."""
-    return responses.ModelsResponse(models={model.model_id: _model_data(model) for model in listed})
-
-
-def _model_data(model: models.Model) -> responses.ModelData:
-    return responses.ModelData(
-        path=model.model_id,
-        size=UNSET if model.size_bytes is None else model.size_bytes,
-        addedDate=model.added_at or UNSET,
-        modelType=model.subtype or model.model_type or "unknown",
-        officialName=model.official_name,
-        cleanedName=model.cleaned_name,
-        relatedAvailable=model.is_related_available,
-    )
+    return responses.ModelsResponse(models={model.model_id: model_data(model) for model in listed})
 
 
 def search_response(page: models.SearchPage, library: Path) -> responses.FTSSearchResponse:
     """`search_models_fts`; `library` makes file paths absolute."""
     return responses.FTSSearchResponse(
-        models=[_search_item(hit, library) for hit in page.hits],
+        models=[search_item(hit, library) for hit in page.hits],
         total_count=page.total_count,
         query_time_ms=page.query_time_ms,
         query=page.query,
     )
 
 
-def _search_item(hit: models.SearchHit, library: Path) -> responses.SearchItem:
-    model = hit.model
-    below = f"{model.model_id}/{model.primary_file}" if model.primary_file else model.model_id
-    return responses.SearchItem(
-        id=model.model_id,
-        path=model.model_id,
-        cleaned_name=model.cleaned_name,
-        official_name=model.official_name,
-        model_type=model.model_type,
-        tags_json=hit.tags_json,
-        hashes_json=hit.hashes_json,
-        metadata_json=hit.metadata_json,
-        updated_at=hit.updated_at,
-        tags=model.tags,
-        family=model.family,
-        description=model.description,
-        related_available=model.is_related_available,
-        model_id=model.model_id,
-        file_path=f"{library}/{below}",
+def ready_search_response(page: models.ReadyPage) -> responses.ReadySearchResponse:
+    """`search_models_fts`, its hits joined from ready bytes."""
+    return responses.ReadySearchResponse(
+        models=msgspec.Raw(page.hits),
+        total_count=page.total_count,
+        query_time_ms=page.query_time_ms,
+        query=page.query,
     )
 
 

@@ -60,6 +60,11 @@ class Database:
         with system_errors("Opening the index"):
             self._open_or_replace()
 
+    @property
+    def inode(self) -> int | None:
+        """Which file is open; None while there is none at the path."""
+        return None if self._identity is None else self._identity[1]
+
     def _open_or_replace(self) -> None:
         try:
             self.connection()
@@ -148,8 +153,9 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not self.is_writable:
             return self._connect_read_only()
-        if os.path.lexists(self.path) and not self.path.is_file():
-            raise ValueError("it is not a file")
+        for path in (self.path, *(self.path.with_name(self.path.name + suffix) for suffix in _COMPANIONS)):
+            if os.path.lexists(path) and not path.is_file():
+                raise ValueError(f"{path.name} is not a file")
         db = _open(str(self.path))
         try:
             db.execute("PRAGMA busy_timeout = 30000")

@@ -1,7 +1,6 @@
 """The index of models: listing, counting, searching, and taking up what the documents say.
 
-Rows are written by `take_up` only. It compares each document with its row and writes what differs, in one
-transaction: readers see the old state or the new one.
+Rows are written by `take_up` only, in one transaction: readers see the old state or the new one.
 """
 
 from __future__ import annotations
@@ -9,26 +8,22 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
 from pumas.config import MAX_FILTER_VALUES
 from pumas.errors import InvalidInput, Unavailable
 from pumas.search import schema
 from pumas.search.database import Database, transaction
 from pumas.search.query import match_expression
+from pumas.search.take_up import Changes, TakeUp
+from pumas.search.take_up import Row as DocumentRow
 
 logger = logging.getLogger(__name__)
 
-# Beyond this share of changed rows the search table is made anew: cheaper than row by row.
-_REFILL_SHARE = 0.25
-
-_INSERT = f"INSERT INTO models({', '.join(schema.COLUMNS)}) VALUES ({', '.join('?' * len(schema.COLUMNS))})"
-_UPSERT = (
-    f"{_INSERT} ON CONFLICT(id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in schema.COLUMNS[1:])}"
-)
 _ALL_COLUMNS = ", ".join(f"models.{name}" for name in schema.COLUMNS)
 
 
@@ -57,19 +52,14 @@ class Page:
     elapsed_ms: float
 
 
-@dataclass(slots=True)
-class Changes:
-    """What taking up the documents changed."""
+@dataclass(frozen=True, slots=True)
+class RowidPage:
+    """One page as rowids, and the stamp of the state that they belong to."""
 
-    model_count: int = 0
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
-
-    @property
-    def total(self) -> int:
-        """Rows written."""
-        return self.added + self.changed + self.removed
+    rowids: list[int]
+    total_count: int
+    query: str
+    stamp: bytes
 
 
 class Index:
@@ -136,46 +126,88 @@ class Index:
             Unavailable: The index can't be made searchable, or is being written for more than 30 s.
         """
         begun = perf_counter()
-        for name, values_given in (("model_type", model_types), ("tags", tags)):
-            if len(values_given) > MAX_FILTER_VALUES:
-                raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
-        expression = match_expression(_storable(text))
-        conditions: list[str] = []
-        values: list[object] = []
-        source = "models"
-        order = "models.updated_at DESC, models.rowid"
-        if expression:
-            source = "model_search JOIN models ON models.id = model_search.id"
-            order = "model_search.rank, model_search.rowid"
-            conditions.append("model_search MATCH ?")
-            values.append(expression)
-        if model_types:
-            conditions.append(f"models.model_type IN ({', '.join('?' * len(model_types))})")
-            values.extend(map(_storable, model_types))
-        for tag in dict.fromkeys(tags):
-            members = f"json_each({schema.valid_json('models.tags_json')})"
-            conditions.append(f"EXISTS (SELECT 1 FROM {members} WHERE fold(value) = ?)")
-            values.append(_storable(tag).lower())
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        query = _Query(text, model_types, tags)
+        with self._reading(query) as db:
+            found, total = query.page(db, _ALL_COLUMNS, limit, offset)
+        return Page([Row(*row) for row in found], total, query.expression, (perf_counter() - begun) * 1000)
+
+    def search_rowids(
+        self, text: str, *, limit: int, offset: int, model_types: Sequence[str] = (), tags: Sequence[str] = ()
+    ) -> RowidPage:
+        """The same page as `search` gives, as rowids; `stamp` is empty when the search table is not ours."""
+        query = _Query(text, model_types, tags)
+        with self._reading(query) as db:
+            found, total = query.page(db, "models.rowid", limit, offset)
+            return RowidPage([row[0] for row in found], total, query.expression, self._stamp(db))
+
+    def listed_rowids(self) -> RowidPage:
+        """All models as rowids, in binary order of their paths."""
+        with self._reading() as db:
+            # The ids are the paths, and their own index holds id and rowid: no row is read.
+            rowids = [row[0] for row in db.execute("SELECT rowid FROM models ORDER BY id")]
+            return RowidPage(rowids, len(rowids), "", self._stamp(db))
+
+    def stamp(self) -> bytes:
+        """Changes whenever the models or the search table change; empty when the search table is not ours."""
+        with self._reading() as db:
+            return self._stamp(db)
+
+    def _stamp(self, db: sqlite3.Connection) -> bytes:
+        return self._of_this_file(schema.stamp(db))
+
+    def _of_this_file(self, stamp: bytes) -> bytes:
+        # A file that was put in this one's place may have counted as far.
+        inode = self._database.inode
+        return b"%d:" % inode + stamp if stamp and inode is not None else b""
+
+    @contextmanager
+    def _reading(self, query: _Query | None = None) -> Iterator[sqlite3.Connection]:
+        """One read transaction: everything read in it belongs together."""
         with self._database.use() as db:
-            if expression:
+            if query is not None and query.expression:
                 self._make_searchable(db)
-            if tags:
-                db.create_function("fold", 1, _fold, deterministic=True)
-            # Both statements in one read transaction, so that page and count belong together.
             db.execute("BEGIN")
             try:
-                sql = f"SELECT {_ALL_COLUMNS} FROM {source}{where} ORDER BY {order} LIMIT ? OFFSET ?"
-                found = db.execute(sql, (*values, limit, offset)).fetchall()
-                is_last_page = len(found) < limit and (found or not offset)
-                total = (
-                    offset + len(found)
-                    if is_last_page
-                    else db.execute(f"SELECT count(*) FROM {source}{where}", values).fetchone()[0]
-                )
+                yield db
             finally:
                 db.execute("ROLLBACK")
-        return Page([Row(*row) for row in found], total, expression, (perf_counter() - begun) * 1000)
+
+    def rows_after(self, rowid: int, count: int) -> tuple[list[tuple[int, Row]], bytes]:
+        """The next rows in order of rowid, and the stamp of the state that they belong to."""
+        with self._reading() as db:
+            sql = f"SELECT models.rowid, {_ALL_COLUMNS} FROM models WHERE rowid > ? ORDER BY rowid LIMIT ?"
+            found = [(row[0], Row(*row[1:])) for row in db.execute(sql, (rowid, count))]
+            return found, self._stamp(db)
+
+    def rows_at(self, rowids: Sequence[int]) -> tuple[list[tuple[int, Row]], bytes]:
+        """Rows by rowid, and the stamp of the state that they belong to."""
+        with self._reading() as db:
+            sql = f"SELECT models.rowid, {_ALL_COLUMNS} FROM models WHERE rowid IN (SELECT value FROM json_each(?))"
+            found = [(row[0], Row(*row[1:])) for row in db.execute(sql, (json.dumps(rowids),))]
+            return found, self._stamp(db)
+
+    def ids(self) -> list[str]:
+        """The ids of all models."""
+        with self._database.use() as db:
+            return schema.ids(db)
+
+    def settle(self) -> bool:
+        """See that the search rows have the rowids of their models, and that the triggers are ours (`sqlite.md` §2.6).
+
+        Returns:
+            Whether something had to be written.
+
+        Raises:
+            Unavailable: The index can't be written.
+        """
+        if not self._database.is_writable:
+            return False
+        with self._database.use() as db:
+            if not schema.has_search(db) or (schema.is_ours(db) and schema.is_related_by_rowid(db)):
+                return False
+            with transaction(db):
+                schema.refill_search(db)
+            return True
 
     def _make_searchable(self, db: sqlite3.Connection) -> None:
         """Make the search table on the first search, as `sqlite.md` §2.4 says."""
@@ -186,12 +218,23 @@ class Index:
                         schema.refill_search(db)
             self._searchable_generation = self._database.generation
 
-    def take_up(self, batches: Iterable[Sequence[tuple[str, ...]]], *, anew: bool = False) -> Changes:
-        """Bring the index in line with the documents; a model that no batch names leaves it.
+    def take_up(
+        self,
+        batches: Iterable[Sequence[DocumentRow]],
+        *,
+        anew: bool = False,
+        scope: Collection[str] | None = None,
+        gone: Collection[str] = (),
+        on_write: Callable[[], None] = lambda: None,
+    ) -> Changes:
+        """Bring the index in line with the documents.
 
         Args:
             batches: Rows without the time of writing, in the order of `schema.COLUMNS`.
             anew: Write every row and the search table again, without looking at what is there.
+            scope: Ids that are judged: one that no batch names leaves the index. All when None.
+            gone: Those of them whose folder is known to be gone, so that a new row may be the same model moved.
+            on_write: Called when the first difference is about to be written.
 
         Raises:
             Unavailable: The index can't be written.
@@ -200,104 +243,49 @@ class Index:
         if not self._database.is_writable:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with self._database.use() as db:
-            return _TakeUp(db, anew=anew).run(batches)
+            changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)
+            changes.stamp_before = self._of_this_file(changes.stamp_before)
+            changes.stamp_after = self._of_this_file(changes.stamp_after)
+            return changes
 
 
-class _TakeUp:
-    """One run of `Index.take_up`. Nothing is written, and no lock taken, before the first difference is seen."""
+class _Query:
+    """What a search asks the database."""
 
-    def __init__(self, db: sqlite3.Connection, *, anew: bool) -> None:
-        self._db = db
-        self._anew = anew
-        self._changes = Changes()
-        self._is_writing = False
-        self._now = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
-        self._known: set[str] = set() if anew else {row[0] for row in db.execute("SELECT id FROM models")}
-        self._is_first_fill = not self._known
+    def __init__(self, text: str, model_types: Sequence[str], tags: Sequence[str]) -> None:
+        for name, given in (("model_type", model_types), ("tags", tags)):
+            if len(given) > MAX_FILTER_VALUES:
+                raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
+        self.expression = match_expression(_storable(text))
+        self._has_tags = bool(tags)
+        conditions: list[str] = []
+        self._values: list[object] = []
+        self._source = "models"
+        self._order = "models.updated_at DESC, models.rowid"
+        if self.expression:
+            self._source = "model_search JOIN models ON models.id = model_search.id"
+            self._order = "model_search.rank, model_search.rowid"
+            conditions.append("model_search MATCH ?")
+            self._values.append(self.expression)
+        if model_types:
+            conditions.append(f"models.model_type IN ({', '.join('?' * len(model_types))})")
+            self._values.extend(map(_storable, model_types))
+        for tag in dict.fromkeys(tags):
+            members = f"json_each({schema.valid_json('models.tags_json')})"
+            conditions.append(f"EXISTS (SELECT 1 FROM {members} WHERE fold(value) = ?)")
+            self._values.append(_storable(tag).lower())
+        self._where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
-    def run(self, batches: Iterable[Sequence[tuple[str, ...]]]) -> Changes:
-        """Take up all batches, then let the search table follow."""
-        seen: set[str] = set()
-        try:
-            if self._anew:
-                self._begin()
-            for batch in batches:
-                seen.update(row[0] for row in batch)
-                if self._is_first_fill:
-                    self._fill(batch)
-                else:
-                    self._write(self._differing(batch))
-            self._remove(self._known - seen)
-            self._changes.model_count = len(seen)
-            if self._is_writing:
-                self._follow()
-                self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        return self._changes
-
-    def _begin(self) -> None:
-        if self._is_writing:
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        self._is_writing = True
-        self._is_ours = schema.is_ours(self._db) and schema.is_related_by_rowid(self._db)
-        schema.drop_triggers(self._db)
-        if self._is_first_fill:
-            schema.empty_search(self._db)
-            # Another process may have filled the table since it was found empty.
-            self._db.execute("DELETE FROM models")
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (id INTEGER PRIMARY KEY)")
-        self._db.execute("DELETE FROM touched")
-
-    def _fill(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Write the rows of an empty index; the search table follows batch by batch, while the next one is read."""
-        self._begin()
-        last = self._db.execute("SELECT coalesce(max(rowid), 0) FROM models").fetchone()[0]
-        self._db.executemany(_INSERT, ((*row, self._now) for row in rows))
-        schema.fill_search(self._db, after=last)
-        self._changes.added += len(rows)
-
-    def _differing(self, batch: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        ids = json.dumps([row[0] for row in batch])
-        # All columns: another program may have derived them from the same document otherwise.
-        sql = f"SELECT {', '.join(schema.COLUMNS[:-1])} FROM models WHERE id IN (SELECT value FROM json_each(?))"
-        stored = set(self._db.execute(sql, (ids,)))
-        return [row for row in batch if row not in stored]
-
-    def _write(self, rows: Sequence[tuple[str, ...]]) -> None:
-        if not rows:
-            return
-        self._begin()
-        self._db.executemany(_UPSERT, ((*row, self._now) for row in rows))
-        self._touch(row[0] for row in rows)
-        known = sum(row[0] in self._known for row in rows)
-        self._changes.changed += known
-        self._changes.added += len(rows) - known
-
-    def _remove(self, ids: set[str]) -> None:
-        if not ids:
-            return
-        self._begin()
-        self._touch(ids)
-        self._db.executemany("DELETE FROM models WHERE id = ?", ((one,) for one in ids))
-        self._changes.removed += len(ids)
-
-    def _touch(self, ids: Iterable[str]) -> None:
-        sql = "INSERT OR IGNORE INTO touched SELECT rowid FROM models WHERE id = ?"
-        self._db.executemany(sql, ((one,) for one in ids))
-
-    def _follow(self) -> None:
-        is_much = self._changes.total > _REFILL_SHARE * max(self._changes.model_count, 1)
-        if self._is_first_fill:
-            schema.create_triggers(self._db)
-        elif is_much or not self._is_ours:
-            schema.refill_search(self._db)
-        else:
-            schema.refresh_search_rows(self._db, "touched")
-            schema.create_triggers(self._db)
+    def page(self, db: sqlite3.Connection, columns: str, limit: int, offset: int) -> tuple[list[Any], int]:
+        """Rows of one page and the number of all; in one read transaction, so that they belong together."""
+        if self._has_tags:
+            db.create_function("fold", 1, _fold, deterministic=True)
+        sql = f"SELECT {columns} FROM {self._source}{self._where} ORDER BY {self._order} LIMIT ? OFFSET ?"
+        found = db.execute(sql, (*self._values, limit, offset)).fetchall()
+        if len(found) < limit and (found or not offset):
+            return found, offset + len(found)
+        count = f"SELECT count(*) FROM {self._source}{self._where}"
+        return found, int(db.execute(count, self._values).fetchone()[0])
 
 
 def _is_searchable(db: sqlite3.Connection) -> bool:

@@ -92,6 +92,18 @@ def has_models(db: sqlite3.Connection) -> bool:
     return bool(found)
 
 
+def ids(db: sqlite3.Connection) -> list[str]:
+    """The ids of all models.
+
+    Raises:
+        ValueError: One is no text.
+    """
+    found = [row[0] for row in db.execute("SELECT id FROM models")]
+    if not all(isinstance(one, str) for one in found):
+        raise ValueError("an id is no text")
+    return found
+
+
 def triggers(db: sqlite3.Connection) -> dict[str, str]:
     """Name and text of the search triggers that exist."""
     rows = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'model_search_a_'")
@@ -112,6 +124,21 @@ def is_followed(db: sqlite3.Connection) -> bool:
 def is_ours(db: sqlite3.Connection) -> bool:
     """Whether the triggers are ours, so that search rows have the rowids of their models."""
     return has_search(db) and triggers(db) == {name: sql.strip() for name, sql in TRIGGERS.items()}
+
+
+def stamp(db: sqlite3.Connection) -> bytes:
+    """What changes with every write that the search table follows; empty when its rows don't follow ours.
+
+    The averages (row 1) and the structure with its write counter (row 10) of FTS5's own data, and the schema cookie,
+    since a table that is made anew counts from zero again.
+    """
+    if not is_ours(db):
+        return b""
+    cookie = db.execute("PRAGMA schema_version").fetchone()[0]
+    blocks = db.execute("SELECT block FROM model_search_data WHERE id IN (1, 10) ORDER BY id").fetchall()
+    if not all(isinstance(block, bytes) for (block,) in blocks):
+        raise ValueError("the search table's own data is damaged")
+    return b"%d:" % cookie + b"".join(block for (block,) in blocks)
 
 
 def is_related_by_rowid(db: sqlite3.Connection) -> bool:

@@ -1,48 +1,147 @@
-"""Reading and writing the JSON documents of a launcher root.
+r"""Reading and writing the JSON documents of a launcher root, by path; `metadata.py` says which documents there are.
 
-Form (`storage.md` §3.1): UTF-8, two-space indent, non-ASCII kept, key order as given, no newline at the end. Beside a
-document lies at most one backup, `<name>.bak`, made only of a document that parses; while it is written,
-`<name>.<pid>.<thread>.tmp`.
+A document is one JSON object (`storage.md` §3.1): UTF-8, two-space indent, key order as given, no newline at the end,
+non-ASCII kept (the four documents of §3.2 have it as `\uXXXX`). What lies beside `versions.json`:
+
+    versions.json.bak                            the version before, made only of a document that parses
+    versions.json.damaged-20260115T123456789012Z what was found damaged when it was about to be replaced
+    versions.json.4711.139872.tmp                a write in progress: process, thread (the original's name for it)
+    versions.json.bak.4711.139872.tmp            the same for the backup
+
+A killed process leaves its temporary files; the next write of the same document removes them. Nothing here looks at
+whether times grow, so a clock that is set back changes nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import stat
 import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from pumas.config import MAX_DOCUMENT_BYTES
 from pumas.errors import Damaged, InvalidInput, system_errors
+from pumas.store.locks import document_lock
+from pumas.store.quarantine import keep_damaged, report_damaged
+
+_DEFAULT_MODE = 0o666  # before the process's mask, as every program makes files
 
 
-def read_document(path: Path) -> object:
+def read_document(path: Path) -> dict[str, object] | None:
     """Read one JSON document.
 
     Returns:
-        The value, or None when there is no file.
+        The object, or None when there is no file.
 
     Raises:
-        Damaged: It is larger than 16 MiB, not a regular file, not UTF-8, not strict JSON, or nested too deep.
+        Damaged: It is larger than 16 MiB, not a regular file, not UTF-8, not strict JSON, nested too deep, or not an
+            object.
         Unavailable: It can't be read.
     """
     data = _read_bytes(path)
-    if data is None:
+    return None if data is None else _parse(path, data)
+
+
+def recover_document(path: Path, *, has_backup: bool = True) -> dict[str, object] | None:
+    """Read one JSON document, or its backup if it is damaged.
+
+    Reading writes nothing, so it works on a read-only root: a damaged file stays in its place, with one log line per
+    process and state of the file, until it is about to be replaced (`write_document`).
+
+    Returns:
+        The object; None when there is no file, or when neither it nor its backup can be used.
+
+    Raises:
+        Unavailable: The document or its backup can't be read (no permission, a failing drive): it may be whole.
+    """
+    try:
+        return read_document(path)
+    except Damaged as damage:
+        value = _read_backup(path) if has_backup else None
+        report_damaged(damage, "it counts as missing" if value is None else "its backup is used")
+        return value
+
+
+def _read_backup(path: Path) -> dict[str, object] | None:
+    backup = _backup_of(path)
+    # SECURITY: a backup is a file that we or the original made, never a link to somewhere else.
+    if backup.is_symlink():
         return None
     try:
-        value: object = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
-        raise Damaged(f"{path.name} is not valid JSON; restore it from {path.name}.bak", path=path) from exc
-    return value
+        return read_document(backup)
+    except Damaged:
+        return None
+
+
+def write_document(
+    path: Path, value: Mapping[str, object], *, is_escaped: bool = False, has_backup: bool = True
+) -> None:
+    r"""Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
+
+    The mode of the old file is kept; a link is replaced, its target is not touched. An old document that parses
+    becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. Hold
+    `document_lock` around it.
+
+    Args:
+        path: Folders above it are made.
+        value: Keys that aren't text become text.
+        is_escaped: Whether non-ASCII characters are written as `\uXXXX`.
+        has_backup: Whether the old document becomes `<name>.bak`.
+
+    Raises:
+        InvalidInput: `value` is not a JSON object (NaN, Infinity, half a surrogate pair, other types, nested too
+            deep), or it is larger than 16 MiB.
+        NoSpace: The drive is full; the old document stays.
+        Unavailable: It can't be written, or the old one can't be read; the old document stays.
+    """
+    data = _encode(path, value, is_escaped=is_escaped)
+    with system_errors(f"Writing {path.name}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        _keep_old(path, has_backup=has_backup)
+        _replace(path, data, like=path)
+        _sync_folder(path.parent)
+
+
+def update_document(
+    path: Path,
+    change: Callable[[dict[str, object] | None], Mapping[str, object]],
+    *,
+    locks: Path,
+    lock_name: str,
+    is_escaped: bool = False,
+    has_backup: bool = True,
+) -> None:
+    """Read, change and write one JSON document in one locked step: of two updates at once none is lost.
+
+    Args:
+        path: The document; a damaged one is replaced by its backup, if that parses, before `change` sees it.
+        change: Gets the object, or None when there is none that can be used, and returns the one to write. It runs
+            with the lock held: it must be quick and may not touch other documents. If it raises, nothing is written.
+        locks: Folder of the lock files.
+        lock_name: The document's path below the folder that the locks are for.
+        is_escaped: As in `write_document`.
+        has_backup: As in `write_document`.
+
+    Raises:
+        InvalidInput, NoSpace, Unavailable: As in `write_document`; the lock may be unavailable too.
+    """
+    with document_lock(locks, lock_name):
+        value = change(recover_document(path, has_backup=has_backup))
+        write_document(path, value, is_escaped=is_escaped, has_backup=has_backup)
 
 
 def _read_bytes(path: Path) -> bytes | None:
     # O_NONBLOCK: a FIFO in a document's place must not hold us.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with system_errors(f"Reading {path.name}"):
         try:
             descriptor = os.open(path, flags)
@@ -60,59 +159,64 @@ def _read_bytes(path: Path) -> bytes | None:
     return data
 
 
-def write_document(path: Path, value: object) -> None:
-    """Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
-
-    The mode of the old file is kept; a link is replaced, its target is not touched. Hold `document_lock` around it.
-
-    Raises:
-        InvalidInput: `value` is not JSON (NaN, Infinity, half a surrogate pair, other types, nested too deep), or
-            larger than 16 MiB.
-        NoSpace: The drive is full; the old document stays.
-        Unavailable: It can't be written; the old document stays.
-    """
+def _parse(path: Path, data: bytes) -> dict[str, object]:
     try:
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, TypeError, RecursionError) as exc:
+        value: object = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        raise Damaged(f"{path.name} is not valid JSON; repair it or move it away", path=path) from exc
+    if not isinstance(value, dict):
+        raise Damaged(f"{path.name} is not a JSON object; repair it or move it away", path=path)
+    return value
+
+
+def _encode(path: Path, value: object, *, is_escaped: bool) -> bytes:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{path.name} can't hold this: it is not an object; nothing was changed")
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=is_escaped, allow_nan=False).encode("utf-8")
+        _parse(path, text)  # nothing is written that can't be read again: the parsers' limits differ
+    except (ValueError, TypeError, RecursionError, Damaged) as exc:
         raise InvalidInput(f"{path.name} can't hold this: it is not JSON; nothing was changed") from exc
     if len(text) > MAX_DOCUMENT_BYTES:
-        raise InvalidInput(f"{path.name} would be larger than {MAX_DOCUMENT_BYTES} bytes; nothing was changed")
+        raise InvalidInput(f"{path.name} can't hold more than {MAX_DOCUMENT_BYTES} bytes; nothing was changed")
+    return text
+
+
+def _backup_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bak")
+
+
+def _keep_old(path: Path, *, has_backup: bool) -> None:
+    if path.is_symlink():
+        return  # the link goes, the file that it shows stays
     try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
-        raise InvalidInput(f"{path.name} could not be read again; nothing was changed") from exc
-    with system_errors(f"Writing {path.name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _back_up(path)
-        _replace(path, text, mode_of=path)
-        _sync_folder(path.parent)
+        data = _read_bytes(path)
+        if data is None:
+            return
+        _parse(path, data)
+    except Damaged as damage:
+        report_damaged(damage, "it is kept under a dated name")
+        keep_damaged(path)
+        return  # the last good backup stays where it is
+    if has_backup:
+        # The bytes that were parsed, not a copy of the file: the original may be writing it.
+        _replace(_backup_of(path), data, like=path, keep_times=True)
 
 
-def _back_up(path: Path) -> None:
-    if path.is_symlink() or not path.is_file():
-        return
-    try:
-        read_document(path)
-    except Damaged:
-        return  # the last good copy stays where it is
-    backup = path.with_name(f"{path.name}.bak")
-    temporary = _temporary(backup)
-    try:
-        shutil.copy2(path, temporary)
-        temporary.replace(backup)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _replace(path: Path, data: bytes, *, mode_of: Path) -> None:
+def _replace(path: Path, data: bytes, *, like: Path, keep_times: bool = False) -> None:
     temporary = _temporary(path)
+    old = like.stat() if like.is_file() and not like.is_symlink() else None
+    mode = _DEFAULT_MODE if old is None else stat.S_IMODE(old.st_mode)
     try:
-        with temporary.open("xb") as file:
+        # SECURITY: made with the old mode, so that a private document is at no moment readable for others.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
+            if old is not None:
+                with suppress(PermissionError):  # the file is ours, so the file system has no modes (vfat)
+                    (shutil.copystat if keep_times else shutil.copymode)(like, temporary)
             os.fsync(file.fileno())
-        if mode_of.is_file() and not mode_of.is_symlink():
-            shutil.copymode(mode_of, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -124,6 +228,26 @@ def _temporary(path: Path) -> Path:
     return temporary
 
 
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed processes left of this document.
+
+    The lock is held, so our own number means a process of the past (in a container it is always the same one); other
+    numbers that live may be the original, which has no lock.
+    """
+    pattern = re.compile(rf"{re.escape(path.name)}(?:\.bak)?\.(\d{{1,9}})\.\d+\.tmp")
+    for beside in path.parent.iterdir():
+        found = pattern.fullmatch(beside.name)
+        if found and not _is_other_process(int(found[1])):
+            with suppress(OSError):
+                beside.unlink()
+
+
+def _is_other_process(number: int) -> bool:
+    import psutil  # noqa: PLC0415 - 15 ms that only the write after a crash pays
+
+    return number != os.getpid() and psutil.pid_exists(number)
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename durable. Windows can't do it for a folder; there the rename may be lost, never torn."""
     if os.name == "nt":
@@ -131,5 +255,8 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:  # network file systems that sync a rename by themselves
+            raise
     finally:
         os.close(descriptor)

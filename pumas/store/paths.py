@@ -19,7 +19,7 @@ from pumas.config import Config, expanded
 from pumas.errors import InvalidInput, UnusableRoot, system_errors
 
 # Folders made when a root is opened (`storage.md` §2, "Made at start").
-_MADE_AT_START = (
+MADE_AT_START = (
     "launcher-data/metadata",
     "launcher-data/config/version-configs",
     "launcher-data/config/model-library-translation",
@@ -58,10 +58,23 @@ class Layout:
         """The index; rebuildable."""
         return self.library / "models.db"
 
+    def cache_folder(self, config: Config) -> Path:
+        """Where a cache goes that the library can't hold: a network drive, a read-only one."""
+        if config.cache_dir is not None:
+            return config.cache_dir
+        import platformdirs  # noqa: PLC0415 - rarely needed
+
+        return Path(platformdirs.user_cache_dir("pumas", appauthor=False))
+
     @property
     def library_locks(self) -> Path:
         """Lock files for documents of the library, never inside a model folder."""
         return self.library / ".pumas" / "locks"
+
+    @property
+    def launcher_locks(self) -> Path:
+        """Lock files for all other documents."""
+        return self.data / ".locks"
 
     def versions_folder(self, app_id: str) -> Path:
         """Installed versions of an app."""
@@ -91,7 +104,7 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
     if root.exists() and not root.is_dir():
         raise UnusableRoot(f"The launcher root {root} is not a folder; choose a folder", parameter="launcher_root")
     try:
-        for name in _MADE_AT_START:
+        for name in MADE_AT_START:
             (root / name).mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         if not root.is_dir():

@@ -1,12 +1,68 @@
-"""Setting a damaged file aside under a dated name: nothing is ever overwritten unread, nothing is deleted."""
+"""Setting a damaged file aside under a dated name: nothing is ever overwritten unread, nothing is deleted.
+
+The name is `versions.json.damaged-20260115T123456789012Z`: UTC, to the microsecond.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pumas.config import MAX_DOCUMENT_BYTES
+from pumas.errors import Damaged
+
 logger = logging.getLogger(__name__)
+
+_MOST_REPORTED = 10_000  # paths remembered; then all are forgotten, and may be reported again
+_reported: dict[Path, tuple[int, ...]] = {}
+
+
+def report_damaged(damage: Damaged, remedy: str) -> None:
+    """Log that a file is damaged and what becomes of it: one line per process and state of the file."""
+    path = damage.path
+    state: tuple[int, ...] = ()
+    with suppress(OSError):
+        status = path.lstat()
+        # Compared for being the same only: a clock that is set back changes nothing.
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if _reported.get(path) == state:
+        return
+    if len(_reported) >= _MOST_REPORTED:
+        _reported.clear()
+    _reported[path] = state
+    logger.warning("%s (%s): %s", damage, path, remedy)
+
+
+def keep_damaged(path: Path) -> Path:
+    """Give a damaged file a second, dated name; it stays where it is until it is replaced by a rename.
+
+    So a crash in between leaves the damaged file, never none, and a full drive is no hindrance. What is no regular
+    file (a folder, a FIFO) is renamed. Bytes that are kept already, from a write that failed afterwards, are not
+    kept twice.
+
+    Returns:
+        The dated path.
+
+    Raises:
+        OSError: The folder can't be written to.
+    """
+    if not path.is_file():
+        return set_aside(path)
+    prefix = f"{path.name}.damaged-"
+    for beside in path.parent.iterdir():
+        if beside.name.startswith(prefix) and beside.is_file() and _is_same(path, beside):
+            return beside
+    aside = _dated(path)
+    try:
+        aside.hardlink_to(path)
+    except OSError:  # exFAT and some network file systems have no second names
+        _copy(path, aside)
+    logger.info("what %s held is kept as %s", path.name, aside.name)
+    return aside
 
 
 def set_aside(path: Path, *, companions: tuple[str, ...] = ()) -> Path:
@@ -18,8 +74,7 @@ def set_aside(path: Path, *, companions: tuple[str, ...] = ()) -> Path:
     Raises:
         OSError: The folder can't be written to.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = _dated(path)
     path.rename(aside)
     for suffix in companions:
         companion = path.with_name(path.name + suffix)
@@ -27,3 +82,32 @@ def set_aside(path: Path, *, companions: tuple[str, ...] = ()) -> Path:
             companion.rename(aside.with_name(aside.name + suffix))
     logger.warning("%s is damaged; it was set aside as %s", path.name, aside.name)
     return aside
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.samefile(other):
+        return True
+    size = one.stat().st_size
+    if size > MAX_DOCUMENT_BYTES or size != other.stat().st_size:
+        return False
+    return one.read_bytes() == other.read_bytes()
+
+
+def _copy(path: Path, aside: Path) -> None:
+    try:
+        with path.open("rb") as source, aside.open("xb") as target:
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        shutil.copystat(path, aside)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half of it, under a name that promises all
+        raise
+
+
+def _dated(path: Path) -> Path:
+    while True:  # a clock that was set back may give a moment twice
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        aside = path.with_name(f"{path.name}.damaged-{stamp}")
+        if not os.path.lexists(aside):
+            return aside

@@ -126,7 +126,9 @@ def test_opening_the_recorded_root_changes_nothing_but_the_log(fixture_root):
         process.wait(5)
     after = _snapshot(fixture_root)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {"launcher-data/logs/launcher.log"}
+    ours = ("launcher-data/logs/launcher.log", "shared-resources/models/models.db", "shared-resources/models/.pumas")
+    # The search table is the original's and is made ours (`sqlite.md` 2.6); the cache is our own folder.
+    assert {name for name in changed if not name.startswith(ours)} == set()
 
 
 @contextmanager

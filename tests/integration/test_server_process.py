@@ -87,6 +87,7 @@ def test_shutdown_is_answered_and_acted_on_during_a_long_call(root, library):
             assert process.wait(5) == 0
             assert time.monotonic() - begun < 1
     with server_process(root) as (_, client):
+        client.call("refresh_model_index")
         assert len(client.call("get_models")["models"]) == 2
 
 
@@ -244,7 +245,7 @@ def test_what_is_imported_before_the_port_line(root):
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     names = set(output.splitlines()[-1].split())
-    allowed = {"falcon", "msgspec", "pumas", "pumas_native", "waitress"}
+    allowed = {"falcon", "lmdb", "msgspec", "pumas", "pumas_native", "waitress", "xxhash"}
     of_them = {"typing_extensions", "cython_runtime"}  # falcon's own
     of_the_tests = {"coverage", "a1_coverage", "tomli"}
     assert {name for name in names if not name.startswith(("_", "$"))} <= allowed | of_them | of_the_tests
@@ -310,4 +311,5 @@ def test_memory_does_not_grow_with_the_number_of_calls(root):
         before = calls(300)
         files = psutil.Process(process.pid).num_fds()
         assert calls(600) - before < 8 * 2**20
-        assert psutil.Process(process.pid).num_fds() <= files + 4
+        # Each of the server's threads opens the index once: the file, its log, its shared memory.
+        assert psutil.Process(process.pid).num_fds() <= files + 3 * 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,21 @@ from typing import Any
 from support.client import Client
 
 
-def start_process(root: Path, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None) -> Any:
-    """Start a server process; its streams are pipes."""
-    command = [sys.executable, "-m", "pumas.rpc", "--port", str(port), "--launcher-root", str(root), *arguments]
+def start_process(
+    root: Path, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Any:
+    """Start a server process, by way of the command `before`; its streams are pipes."""
+    command = [
+        *before,
+        sys.executable,
+        "-m",
+        "pumas.rpc",
+        "--port",
+        str(port),
+        "--launcher-root",
+        str(root),
+        *arguments,
+    ]
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -33,9 +45,9 @@ def read_port(process) -> int:
 
 
 @contextmanager
-def server_process(root: Path, *arguments: str) -> Iterator[tuple[Any, Client]]:
+def server_process(root: Path, *arguments: str, before: Sequence[str] = ()) -> Iterator[tuple[Any, Client]]:
     """A running server and a client; killed at the end if it still runs."""
-    process = start_process(root, *arguments)
+    process = start_process(root, *arguments, before=before)
     try:
         yield process, Client(read_port(process))
     finally:

@@ -3,20 +3,24 @@
 from pumas_native import errors
 from pumas_native._native import (
     CancelToken,
+    Changes,
     MetadataColumns,
     Tree,
     __version__,
     build_profile,
+    changed_documents,
     read_metadata_files,
     scan_tree,
 )
 
 __all__ = [
     "CancelToken",
+    "Changes",
     "MetadataColumns",
     "Tree",
     "__version__",
     "build_profile",
+    "changed_documents",
     "errors",
     "read_metadata_files",
     "scan_tree",

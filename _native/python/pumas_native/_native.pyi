@@ -40,8 +40,45 @@ class Tree:
     def mtimes_ns(self) -> bytes:
         """i64 (`q`): time of the last change in nanoseconds since 1970."""
     @property
+    def ctimes_ns(self) -> bytes:
+        """i64 (`q`): time of the last change of content or status, the same unit; 0 on Windows."""
+    @property
     def inodes(self) -> bytes:
         """u64 (`Q`): inode number; 0 on Windows."""
+    @property
+    def devices(self) -> bytes:
+        """u64 (`Q`): number of the device that holds the inode, as `st_dev`; 0 on Windows."""
+    @property
+    def link_states(self) -> bytes:
+        """One byte an entry: what following a link comes to, as the system resolves it; empty without `links`.
+
+        0   not a link
+        t   something inside the tree, whether it was reported or not
+        x   something outside the tree
+        b   broken: a part of the way is missing or is no folder
+        o   a loop: the system gives up (a link to itself, links in a ring, a chain over its limit: ELOOP), or the
+            target is a folder that holds the link, however far up, in the tree or above it. Two folders with a link
+            to each other's are no loop: neither target holds its own link.
+        u   not told: a folder on the way may not be searched, the path is too long, the disk fails
+
+        Places are compared by canonical path, not by inode: a link to an outside name of a file that is also
+        hard-linked inside leads outside.
+        """
+    @property
+    def link_targets(self) -> bytes:
+        """u32 (`I`): the entry that a link leads to in the end, through all further links; empty without `links`.
+
+        The entry's own index where it is no link or its target is no entry (outside, missing, left out by options).
+        """
+    @property
+    def link_counts(self) -> bytes:
+        """u64 (`Q`): `st_nlink`; empty without `links` or with `names_only`; 1 on Windows."""
+    @property
+    def hard_link_groups(self) -> bytes:
+        """u32 (`I`): entries that are one file share a number; empty without `links` or with `names_only`.
+
+        0 for an entry that is alone in the tree and for every folder; else 1, 2, … by the group's first entry.
+        """
     @property
     def problems(self) -> list[tuple[os.PathLike[str], str]]:
         """What could not be looked at: path below the root, and why.
@@ -52,6 +89,29 @@ class Tree:
         """Last part of an entry's path; raises IndexError outside the columns."""
     def path(self, index: int) -> str:
         """Path of an entry below the root (`""` for the root); raises IndexError outside the columns."""
+
+@final
+class Changes:
+    """What is not as the known records say; each access gives the same object."""
+
+    @property
+    def unchanged(self) -> int:
+        """Documents that are as their record says."""
+    @property
+    def changed(self) -> bytes:
+        """u32 (`I`, the machine's order): entries of the tree to be read, ascending; new and moved ones too."""
+    @property
+    def vanished(self) -> bytes:
+        """16 bytes each: hashes of known records without an entry, in the records' order; moved ones too."""
+    @property
+    def moved(self) -> bytes:
+        """20 bytes each, by entry: hash of a vanished record, u32 LE entry that it became.
+
+        They share inode, mtime_ns and size, and no other vanished record or new entry has these; none on Windows.
+        """
+    @property
+    def records(self) -> bytes:
+        """The known records for the next time: one of each document, in the order of the tree."""
 
 @final
 class MetadataColumns:
@@ -89,6 +149,7 @@ def scan_tree(
     skip_hidden: bool = False,
     leaf_marker: str | None = None,
     names_only: bool = False,
+    links: bool = False,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
     cancel: CancelToken | None = None,
@@ -100,16 +161,39 @@ def scan_tree(
         names: Report only files and links of these names (folders always).
         skip_hidden: Leave out entries whose name begins with a dot.
         leaf_marker: Below the root, do not enter the folders of a folder that holds a file or link of this name.
-        names_only: Leave the columns `sizes`, `mtimes_ns`, `inodes` empty and save a stat per entry.
+        names_only: Leave the columns of the stat (`sizes`, times, `inodes`, `devices`) empty and save it.
+        links: Fill `link_states`, `link_targets`, `link_counts`, `hard_link_groups`; a few calls per link, none else.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the entries seen so far, at most 20 times a second, in the calling thread.
-        cancel: Looked at between blocks of folders.
+        cancel: Looked at between folders.
 
     Raises:
         ScanFailed: The root can't be listed, or the tree has more than 67 million entries.
         Cancelled: `cancel` was set.
 
-    An entry costs at most one stat; one that vanishes or can't be read becomes a problem, not an error.
+    An entry costs at most one stat; one that vanishes or can't be read becomes a problem, not an error. The order is
+    that of levels, within a level that of the folders, within a folder that of the names' bytes, whatever `workers` is.
+    """
+
+def changed_documents(tree: Tree, known: bytes, *, racy_after_ns: int) -> Changes:
+    """Compare every document of a tree with what was known of it, without the GIL and without touching the disk.
+
+    Args:
+        tree: A scan for one name, with stats. Documents are its files and links that don't lie directly in the root.
+        known: Records of 48 bytes in any order: xxh3_128 digest of the UTF-8 path of the document's folder below the
+            root (`/` between its parts), inode u64 LE, mtime_ns i64 LE, size u64 LE, ctime_ns i64 LE. A hash that
+            stands twice is believed in neither place.
+        racy_after_ns: What changed later than this could have changed again unseen by a coarse clock.
+
+    Returns:
+        Changed are documents without a record, those that differ from it, those whose mtime_ns or ctime_ns is greater
+        than `racy_after_ns`, and all links: a link's stat says nothing of the document behind it. The new records of
+        the last two have ctime_ns 2**63 - 1, which no file has: they are changed next time as well.
+
+    Raises:
+        InvalidArgument: `known` is no multiple of 48 bytes long, or the tree was scanned with `names_only`.
+
+    About 0.2 µs a document, whatever the records hold.
     """
 
 def read_metadata_files(

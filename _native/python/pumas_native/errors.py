@@ -1,8 +1,9 @@
 """What native operations raise.
 
-NativeError             a fault inside the native code (a panic); a bug, please report it
-Cancelled               the operation's `CancelToken` was set
-ScanFailed (OSError)    the root of a walk can't be listed, or the tree is too large
+NativeError                   a fault inside the native code (a panic); a bug, please report it
+Cancelled                     the operation's `CancelToken` was set
+ScanFailed (OSError)          the root of a walk can't be listed, or the tree is too large
+InvalidArgument (ValueError)  bytes or columns handed in are not of the form asked for
 """
 
 
@@ -16,3 +17,7 @@ class Cancelled(Exception):
 
 class ScanFailed(OSError):
     """The root of a walk can't be listed, or the tree has too many entries."""
+
+
+class InvalidArgument(ValueError):
+    """Bytes or columns handed in are not of the form asked for; nothing was done."""

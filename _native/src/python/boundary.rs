@@ -10,10 +10,11 @@ use pyo3::import_exception;
 use pyo3::prelude::*;
 
 use crate::control::{CancelFlag, Control};
-use crate::scan::ScanError;
+use crate::scan::{ChangesError, ScanError};
 
 import_exception!(pumas_native.errors, NativeError);
 import_exception!(pumas_native.errors, Cancelled);
+import_exception!(pumas_native.errors, InvalidArgument);
 import_exception!(pumas_native.errors, ScanFailed);
 
 /// Time between two looks at signals and progress: 20 a second.
@@ -46,7 +47,14 @@ impl CancelToken {
 /// Why work gave no result; `run` turns it into an exception.
 pub enum Failure {
     Cancelled,
+    Changes(ChangesError),
     Scan(ScanError),
+}
+
+impl From<ChangesError> for Failure {
+    fn from(error: ChangesError) -> Self {
+        Self::Changes(error)
+    }
 }
 
 impl From<ScanError> for Failure {
@@ -62,6 +70,7 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Cancelled => Cancelled::new_err("cancelled"),
+            Failure::Changes(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
         }
     }

@@ -1,6 +1,7 @@
 //! The extension module: every exported name, nothing else.
 
 mod boundary;
+mod changes;
 mod documents;
 mod scan;
 
@@ -12,8 +13,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     module.add_class::<boundary::CancelToken>()?;
     module.add_class::<scan::Tree>()?;
+    module.add_class::<changes::Changes>()?;
     module.add_class::<documents::MetadataColumns>()?;
     module.add_function(wrap_pyfunction!(scan::scan_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(changes::changed_documents, module)?)?;
     module.add_function(wrap_pyfunction!(documents::read_metadata_files, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())

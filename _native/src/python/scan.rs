@@ -14,15 +14,21 @@ use crate::scan;
 /// Columns of a walk, as bytes that `memoryview(...).cast(...)` or numpy reads without copying.
 #[pyclass(frozen, module = "pumas_native")]
 pub struct Tree {
-    tree: scan::Tree,
+    pub tree: scan::Tree,
 }
 
+/// A column as bytes, written once where Python keeps them.
 fn bytes_of<'py, T: Copy, const N: usize>(
     py: Python<'py>,
     column: &[T],
     f: impl Fn(T) -> [u8; N],
-) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &column.iter().flat_map(|item| f(*item)).collect::<Vec<u8>>())
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, column.len() * N, |bytes| {
+        for (chunk, item) in bytes.chunks_exact_mut(N).zip(column) {
+            chunk.copy_from_slice(&f(*item));
+        }
+        Ok(())
+    })
 }
 
 #[pymethods]
@@ -37,23 +43,53 @@ impl Tree {
     }
 
     #[getter]
-    fn parents<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn parents<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         bytes_of(py, &self.tree.parents, u32::to_ne_bytes)
     }
 
     #[getter]
-    fn sizes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn sizes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         bytes_of(py, &self.tree.sizes, u64::to_ne_bytes)
     }
 
     #[getter]
-    fn mtimes_ns<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn mtimes_ns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         bytes_of(py, &self.tree.mtimes_ns, i64::to_ne_bytes)
     }
 
     #[getter]
-    fn inodes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn ctimes_ns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        bytes_of(py, &self.tree.ctimes_ns, i64::to_ne_bytes)
+    }
+
+    #[getter]
+    fn inodes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         bytes_of(py, &self.tree.inodes, u64::to_ne_bytes)
+    }
+
+    #[getter]
+    fn devices<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        bytes_of(py, &self.tree.devices, u64::to_ne_bytes)
+    }
+
+    #[getter]
+    fn link_states<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.tree.link_states)
+    }
+
+    #[getter]
+    fn link_targets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        bytes_of(py, &self.tree.link_targets, u32::to_ne_bytes)
+    }
+
+    #[getter]
+    fn link_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        bytes_of(py, &self.tree.link_counts, u64::to_ne_bytes)
+    }
+
+    #[getter]
+    fn hard_link_groups<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        bytes_of(py, &self.tree.hard_link_groups, u32::to_ne_bytes)
     }
 
     #[getter]
@@ -63,13 +99,12 @@ impl Tree {
 
     fn name(&self, index: usize) -> PyResult<&str> {
         self.check(index)?;
-        std::str::from_utf8(self.tree.name(index)).map_err(|_| PyIndexError::new_err("name is not UTF-8"))
+        Ok(self.tree.name(index))
     }
 
     fn path(&self, index: usize) -> PyResult<String> {
         self.check(index)?;
-        // Only names in UTF-8 are in the columns.
-        Ok(self.tree.path(index).to_string_lossy().into_owned())
+        Ok(self.tree.path(index))
     }
 }
 
@@ -83,7 +118,7 @@ impl Tree {
 }
 
 #[pyfunction]
-#[pyo3(signature = (root, *, names=None, skip_hidden=false, leaf_marker=None, names_only=false, workers=None, progress=None, cancel=None))]
+#[pyo3(signature = (root, *, names=None, skip_hidden=false, leaf_marker=None, names_only=false, links=false, workers=None, progress=None, cancel=None))]
 #[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
 pub fn scan_tree(
     py: Python<'_>,
@@ -92,11 +127,13 @@ pub fn scan_tree(
     skip_hidden: bool,
     leaf_marker: Option<OsString>,
     names_only: bool,
+    links: bool,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<Tree> {
-    let options = scan::Options { names: names.unwrap_or_default(), skip_hidden, leaf_marker, names_only };
+    let names = names.unwrap_or_default();
+    let options = scan::Options { names, skip_hidden, leaf_marker, names_only, links };
     let workers = workers.unwrap_or_else(default_workers);
     let tree = run(py, progress, cancel, move |control| {
         scan::scan_tree(&root, &options, workers, control).map_err(Failure::from)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_what_may_not_be_read_is_told_once_and_means_none(layout, caplog):
     layout.versions_document("comfyui").mkdir()
     for _ in range(3):
         assert active_version(layout, "comfyui") is None
-    assert caplog.text.count("versions.json") == 1
+    assert len(caplog.records) == 1
 
 
 def test_the_backup_is_used_for_a_damaged_document(layout):
@@ -71,6 +72,28 @@ def test_the_newest_cached_release(layout):
     for text in ("{", "[]", '{"releases": {}}', '{"releases": [5]}', '{"releases": [{"tag_name": 5}]}', "null"):
         path.write_text(text)
         assert latest_cached_release(layout, "comfyui") is None
+
+
+def test_the_backup_of_the_release_list_is_used(layout):
+    path = layout.releases_document("comfyui")
+    path.with_name(f"{path.name}.bak").write_text('{"releases": [{"tag_name": "v1"}]}')
+    assert latest_cached_release(layout, "comfyui") is None  # without a document there is no cache
+    path.write_text("{")
+    assert latest_cached_release(layout, "comfyui") == "v1"
+
+
+def test_a_release_list_of_the_past_is_read_again(layout):
+    path = layout.releases_document("comfyui")
+    for mtime, tag in ((4_000_000_000, "v1"), (0, "v2"), (1, "v3")):
+        path.write_text(json.dumps({"releases": [{"tag_name": tag}]}))
+        os.utime(path, (mtime, mtime))
+        assert latest_cached_release(layout, "comfyui") == tag
+
+
+@pytest.mark.parametrize("app_id", ["", "..", "../x", "/etc/passwd", "invoke", "a\0b"])
+def test_an_app_that_is_none_has_nothing(layout, app_id):
+    assert active_version(layout, app_id) is None
+    assert latest_cached_release(layout, app_id) is None
 
 
 def test_ollama_has_its_own_documents(layout):

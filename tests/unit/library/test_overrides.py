@@ -44,7 +44,7 @@ def test_what_is_stored_is_read_again(api, library):
 )
 def test_what_is_no_model_is_not_found(api, library, model_id, tmp_path):
     write_model(library, ".downloads/x")
-    before = sorted(tmp_path.rglob("*"))
+    before = [path for path in sorted(tmp_path.rglob("*")) if ".pumas" not in str(path)]
     assert api.get_model_overrides(model_id) == {}
     with pytest.raises(ModelNotFound):
         api.update_model_overrides(model_id, {"x": 1})
@@ -79,6 +79,25 @@ def test_a_damaged_file_reads_as_empty_and_can_be_replaced(api, library):
         assert api.get_model_overrides("llm/llama/A") == {}
     api.update_model_overrides("llm/llama/A", {"x": 1})
     assert api.get_model_overrides("llm/llama/A") == {"x": 1}
+    assert sorted(one.read_text() for one in path.parent.glob("overrides.json.damaged-*")) == ["null"]
+
+
+def test_a_damaged_file_is_read_from_its_backup(api, library):
+    path = library / "llm/llama/A/overrides.json"
+    for n in range(2):
+        api.update_model_overrides("llm/llama/A", {"n": n})
+    path.write_text("{")
+    assert api.get_model_overrides("llm/llama/A") == {"n": 0}
+    path.with_name("overrides.json.bak").unlink()
+    path.with_name("overrides.json.bak").symlink_to(library / "llm/llama/A/metadata.json")
+    assert api.get_model_overrides("llm/llama/A") == {}
+
+
+def test_two_spellings_of_an_id_share_a_lock_outside_the_model_folder(api, library):
+    for model_id in ("llm/llama/A", "llm//llama/./A"):
+        api.update_model_overrides(model_id, {})
+    assert len(list((library / ".pumas/locks").iterdir())) == 1
+    assert list((library / "llm").rglob("*.lock")) == []
 
 
 @pytest.mark.parametrize("rel_path", ["llm/llama/A/metadata.json", "llm/llama/A/A.gguf"])
@@ -94,6 +113,6 @@ def test_a_folder_in_the_place_of_the_file_reads_as_empty(api, library):
 
 
 def test_overrides_that_could_not_be_read_again_are_refused(api):
-    with pytest.raises(InvalidInput, match="larger than"):
+    with pytest.raises(InvalidInput, match="more than"):
         api.update_model_overrides("llm/llama/A", {"x": [1] * 2_500_000})
     assert api.get_model_overrides("llm/llama/A") == {}

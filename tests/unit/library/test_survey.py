@@ -8,11 +8,11 @@ import pytest
 from support.roots import write_model
 
 from pumas.errors import Cancelled, Unavailable
-from pumas.library.survey import read_rows, survey_library
+from pumas.library.survey import changed_in_library, read_rows
 
 
 def _read(library):
-    survey = survey_library(library)
+    survey = changed_in_library(library, b"").survey
     rows = [row for batch in read_rows(survey) for row in batch]
     return sorted(row[0] for row in rows), {problem.path: problem.reason for problem in survey.problems}
 
@@ -79,7 +79,7 @@ def test_documents_are_stored_as_python_would_write_them(library):
     document = {"official_name": "Ünï", "tags": ["é", 1.0, 1e22, None], "size_bytes": 10**30, "nested": {"a": []}}
     (library / "m").mkdir()
     (library / "m" / "metadata.json").write_text(json.dumps(document, ensure_ascii=False))
-    survey = survey_library(library)
+    survey = changed_in_library(library, b"").survey
     ((row,),) = list(read_rows(survey))
     assert row[3] == "Ünï"
     assert row[5] == json.dumps(document["tags"])
@@ -90,23 +90,23 @@ def test_documents_are_stored_as_python_would_write_them(library):
 def test_a_cancelled_survey_ends(library):
     write_model(library, "llm/a/A")
     cancel = pumas_native.CancelToken()
-    survey = survey_library(library)
+    survey = changed_in_library(library, b"").survey
     cancel.cancel()
     with pytest.raises(Cancelled):
-        survey_library(library, cancel=cancel)
+        changed_in_library(library, b"", cancel=cancel)
     with pytest.raises(Cancelled):
         list(read_rows(survey, cancel=cancel))
 
 
 def test_a_library_that_is_gone_is_an_error(tmp_path):
     with pytest.raises(Unavailable, match="can't be listed"):
-        survey_library(tmp_path / "none")
+        changed_in_library(tmp_path / "none", b"")
 
 
 def test_a_model_that_vanishes_while_it_is_read_is_reported(library):
     write_model(library, "llm/a/A")
     gone = write_model(library, "llm/b/B")
-    survey = survey_library(library)
+    survey = changed_in_library(library, b"").survey
     (gone / "metadata.json").unlink()
     rows = [row for batch in read_rows(survey) for row in batch]
     assert [row[0] for row in rows] == ["llm/a/A"]

@@ -2,15 +2,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from pumas.errors import Damaged, InvalidInput, Unavailable
-from pumas.store.documents import read_document, write_document
-from pumas.store.locks import document_lock
+from pumas.store.documents import read_document, recover_document, update_document, write_document
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(re.sub(r"damaged-.*", "damaged-*", one.name) for one in folder.iterdir() if one.name != "locks")
+
+
+def _update(path: Path, change) -> None:
+    update_document(path, change, locks=path.parent / "locks", lock_name=path.name)
+
+
+def _count(value):
+    return {"n": (value or {"n": 0})["n"] + 1}
 
 
 def test_the_form_is_the_contracts(tmp_path):
@@ -33,7 +47,25 @@ def test_a_backup_is_made_of_a_document_that_parses_only(tmp_path):
     write_document(path, {"n": 3})
     assert read_document(path.with_name("a.json.bak")) == {"n": 1}
     assert read_document(path) == {"n": 3}
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.json", "a.json.bak"]
+    assert _names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
+
+
+def test_a_backup_has_the_times_and_the_mode_of_what_it_was(tmp_path):
+    path = tmp_path / "a.json"
+    write_document(path, {"n": 1})
+    path.chmod(0o600)
+    os.utime(path, ns=(1_000_000_000, 2_000_000_000))
+    write_document(path, {"n": 2})
+    status = path.with_name("a.json.bak").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (0o600, 2_000_000_000)
+
+
+def test_the_form_of_the_plain_documents(tmp_path):
+    path = tmp_path / "a.json"
+    for n in range(2):
+        write_document(path, {"a": "é😀", "n": n}, is_escaped=True, has_backup=False)
+    assert path.read_bytes() == b'{\n  "a": "\\u00e9\\ud83d\\ude00",\n  "n": 1\n}'
+    assert _names(tmp_path) == ["a.json"]
 
 
 def test_the_mode_is_kept_and_a_link_is_replaced(tmp_path):
@@ -50,7 +82,18 @@ def test_the_mode_is_kept_and_a_link_is_replaced(tmp_path):
     assert json.loads(target.read_text()) == {"mine": 1}
 
 
-@pytest.mark.parametrize("value", [{"a": float("nan")}, {"a": float("inf")}, {"a": "\ud800"}, {"a": object()}])
+def _nested(depth: int) -> dict[str, object]:
+    value: dict[str, object] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": float("nan")}, {"a": float("inf")}, {"a": "\ud800"}, {"a": object()}, [1], None, "x", _nested(100_000)],
+    ids=range(8),
+)
 def test_what_is_not_json_changes_nothing(tmp_path, value):
     path = tmp_path / "a.json"
     write_document(path, {"n": 1})
@@ -60,9 +103,27 @@ def test_what_is_not_json_changes_nothing(tmp_path, value):
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.parametrize(
-    "data", [b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000, b'{"a":1} x', b'"\\ud800"'], ids=range(6)
-)
+def test_more_than_a_reader_takes_is_not_written(tmp_path):
+    with pytest.raises(InvalidInput, match="can't hold more than 16777216 bytes"):
+        write_document(tmp_path / "a.json", {"a": "x" * (16 * 1024 * 1024)})
+    assert _names(tmp_path) == []
+
+
+_DAMAGE = [
+    b"{",
+    b"",
+    b"\xff",
+    b'{"a": NaN}',
+    b"[" * 100_000,
+    b'{"a":1} x',
+    b'{"a": "\\ud800"}',
+    b"[1]",
+    b"null",
+    b"\xef\xbb\xbf{}",
+]
+
+
+@pytest.mark.parametrize("data", _DAMAGE, ids=range(len(_DAMAGE)))
 def test_a_damaged_document_is_named(tmp_path, data):
     path = tmp_path / "a.json"
     path.write_bytes(data)
@@ -93,25 +154,68 @@ def test_writing_into_something_that_is_no_folder_says_so(tmp_path):
         write_document(tmp_path / "file" / "a.json", {})
 
 
-def test_a_lock_keeps_others_out_until_it_is_released(tmp_path):
-    order = []
+def test_a_failing_change_changes_nothing(tmp_path):
+    path = tmp_path / "a.json"
+    _update(path, _count)
 
-    def write(name: str, held: threading.Event, release: threading.Event) -> None:
-        with document_lock(tmp_path / "locks", "some/document.json"):
-            order.append(f"{name} in")
-            held.set()
-            release.wait(10)
-            order.append(f"{name} out")
+    def fail(value):
+        value["n"] = 99
+        raise KeyError("x")
 
-    first_held, first_go, second_held, second_go = (threading.Event() for _ in range(4))
-    second_go.set()
-    first = threading.Thread(target=write, args=("first", first_held, first_go))
-    first.start()
-    assert first_held.wait(10)
-    second = threading.Thread(target=write, args=("second", second_held, second_go))
-    second.start()
-    assert not second_held.wait(0.2)
-    first_go.set()
-    first.join(10)
-    second.join(10)
-    assert order == ["first in", "first out", "second in", "second out"]
+    with pytest.raises(KeyError):
+        _update(path, fail)
+    with pytest.raises(InvalidInput, match="not an object"):
+        _update(path, lambda value: None)
+    assert read_document(path) == {"n": 1}
+    assert _names(tmp_path) == ["a.json"]
+    _update(path, _count)
+
+
+def test_a_document_that_may_not_be_read_is_not_overwritten(tmp_path):
+    path = tmp_path / "a.json"
+    path.symlink_to("a.json")  # a link to itself: the one thing that the superuser can't open either
+    with pytest.raises(Unavailable):
+        _update(path, _count)
+    assert path.is_symlink()
+
+
+def test_a_document_and_its_backup_of_the_future_are_updated(tmp_path):
+    path = tmp_path / "a.json"
+    for _ in range(2):
+        _update(path, _count)
+    for one in (path, tmp_path / "a.json.bak"):
+        os.utime(one, (4_000_000_000, 4_000_000_000))
+    _update(path, _count)
+    os.utime(path, (0, 0))
+    _update(path, _count)
+    assert read_document(path) == {"n": 4}
+    assert read_document(tmp_path / "a.json.bak") == {"n": 3}
+
+
+def test_the_next_write_removes_what_killed_processes_left(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    path = tmp_path / "a.json"
+    dead = [f"a.json.{gone.pid}.140.tmp", f"a.json.bak.{gone.pid}.7.tmp", f"a.json.{os.getpid()}.1.tmp"]
+    kept = [f"a.json.{os.getppid()}.1.tmp", f"b.json.{gone.pid}.1.tmp", "a.json.tmp", "a.json.x.1.tmp"]
+    for name in dead + kept:
+        (tmp_path / name).write_text("{")
+    assert recover_document(path) is None
+    _update(path, _count)
+    assert _names(tmp_path) == sorted(["a.json", *kept])
+
+
+@pytest.mark.slow
+def test_two_threads_lose_no_update(tmp_path):
+    path = tmp_path / "a.json"
+
+    def work() -> None:
+        for _ in range(1000):
+            _update(path, _count)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_document(path) == {"n": 2000}

@@ -1,0 +1,164 @@
+"""Answers joined from ready bytes: no row is read and no object is built on the way to the wire.
+
+The cache holds each model's bytes (`library/ready.py`): under its rowid those for the list, under the rowid with the
+highest bit set those for a search, so that a list touches no page of the longer ones. Beside them stands the stamp of
+the index state that they belong to. Whoever reads compares it with the index before and after; when it differs, or
+anything is missing, the answer is None and is made from the rows instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+
+from pumas.jobs import Progress
+from pumas.library.ready import list_entry, search_entry
+from pumas.library.records import model_of
+from pumas.models import Model, SearchHit
+from pumas.search.index import Index, Row
+from pumas.search.take_up import Changes
+from pumas.store.cache import Cache, Table, row_key
+from pumas.store.locks import document_lock
+
+logger = logging.getLogger(__name__)
+
+_STAMP = b"records"
+_FORM = b"2"  # changes with the shapes in `library/ready.py`
+_BATCH = 500  # models held at once, beside the answer itself
+_SEARCH = 1 << 63
+
+
+def hit_of(model: Model, row: Row) -> SearchHit:
+    """One model with its row of the index."""
+    return SearchHit(
+        model=model,
+        tags_json=row.tags_json,
+        hashes_json=row.hashes_json,
+        metadata_json=row.metadata_json,
+        updated_at=row.updated_at,
+    )
+
+
+def place_key(stamp: bytes, library: Path) -> bytes:
+    """A stamp of the index bound to one place, since what is kept for it names absolute paths; empty for none."""
+    if not stamp:
+        return b""
+    return blake2b(stamp + b"\0" + str(library).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+class ReadyRecords:
+    """The ready bytes of one library."""
+
+    def __init__(self, index: Index, cache: Cache, library: Path, locks: Path) -> None:
+        self._index = index
+        self._cache = cache
+        self._library = library
+        self._locks = locks
+        self._lock = Lock()
+        self._listing: tuple[bytes, bytes] = (b"", b"")
+        self._is_lossy = False
+        """Whether a record was missing although the stamp says that all are there: damage took it."""
+
+    def listing(self) -> bytes | None:
+        """All models as the object of `get_models`, in order of ids."""
+        stamp = self._key(self._index.stamp())
+        with self._lock:
+            if stamp and self._listing[0] == stamp:
+                return self._listing[1]
+        page = self._index.listed_rowids()
+        pieces: list[bytes] = []
+        for start in range(0, len(page.rowids), _BATCH):
+            found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], page.stamp)
+            if found is None:
+                return None
+            if found:
+                pieces += (b",", b",".join(found))
+        pieces[:1] = [b"{"]
+        pieces.append(b"}")
+        listing = b"".join(pieces)
+        with self._lock:
+            self._listing = (self._key(page.stamp), listing)
+        return listing
+
+    def hits(self, rowids: Sequence[int], stamp: bytes) -> bytes | None:
+        """The hits of one page as the list of `search_models_fts`."""
+        found = self._records([row_key(rowid | _SEARCH) for rowid in rowids], stamp)
+        return None if found is None else b"[" + b",".join(found) + b"]"
+
+    def _records(self, keys: Sequence[bytes], stamp: bytes) -> list[bytes] | None:
+        key = self._key(stamp)
+        if not key or self._cache.get(Table.META, _STAMP) != key:
+            return None
+        found = self._cache.get_many(Table.RECORDS, keys)
+        # Another process may have written meanwhile; it takes the stamp away first.
+        if self._cache.get(Table.META, _STAMP) != key:
+            return None
+        if None in found:
+            self._is_lossy = True
+            return None
+        return [record for record in found if record]
+
+    def _key(self, stamp: bytes) -> bytes:
+        return place_key(_FORM + stamp, self._library) if stamp else b""
+
+    def follow(self, changes: Changes) -> bool:
+        """Take up what a refresh wrote.
+
+        Returns:
+            Whether the records are those of the index now; if not, `fill` is needed.
+        """
+        if not changes.total:
+            return not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(self._index.stamp())
+        if changes.is_all_new:
+            return False
+        with document_lock(self._locks, _STAMP.decode()):
+            if self._cache.get(Table.META, _STAMP) != self._key(changes.stamp_before):
+                return False
+            rows, stamp = self._index.rows_at(changes.rowids)
+            if stamp != changes.stamp_after:
+                return False
+            self._cache.put_many(Table.META, [(_STAMP, b"")])
+            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids for bit in (0, _SEARCH)]
+            self._cache.delete_many(Table.RECORDS, gone)
+            is_written = self._cache.put_many(Table.RECORDS, self._entries(rows))
+            return is_written and self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
+
+    def fill(self, progress: Progress) -> None:
+        """Make the records of all models; a job, since it takes 20 µs a model.
+
+        Raises:
+            Cancelled: The job is to end.
+        """
+        with document_lock(self._locks, _STAMP.decode()):
+            stamp = self._index.stamp()
+            if not stamp or (not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(stamp)):
+                return
+            self._is_lossy = False
+            self._cache.put_many(Table.META, [(_STAMP, b"")])
+            self._cache.replace_all(Table.RECORDS, [])
+            last = done = 0
+            while True:
+                progress.report(done, None, "preparing answers")
+                rows, seen = self._index.rows_after(last, _BATCH)
+                if seen != stamp:
+                    logger.debug("the index changed while its records were made; the next refresh makes them again")
+                    return
+                if not rows:
+                    break
+                if not self._cache.put_many(Table.RECORDS, self._entries(rows)):
+                    return
+                last, done = rows[-1][0], done + len(rows)
+            self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
+
+    def _entries(self, rows: Iterable[tuple[int, Row]]) -> list[tuple[bytes, bytes]]:
+        listed, found = [], []
+        for rowid, row in rows:
+            model = model_of(row.id, row.metadata_json)
+            # Of a row whose document is none, nothing: it is left out of answers, but was not lost.
+            listed.append((row_key(rowid), b"" if model is None else list_entry(model)))
+            hit = b"" if model is None else search_entry(hit_of(model, row), self._library)
+            found.append((row_key(rowid | _SEARCH), hit))
+        return listed + found  # written one after the other, the pages of a list lie side by side

@@ -1,0 +1,67 @@
+"""What the documents of a model folder hold (`storage.md` §4).
+
+    {lib}/<model type>/<family>/<name>/metadata.json     makes the folder a model
+    {lib}/<model type>/<family>/<name>/overrides.json    the user's own settings
+
+These are views, not checks: a document on disk may lack any field, hold others, and hold fields of another type. It is
+a plain `dict` that keeps unknown keys and the order of all keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class ModelFile(TypedDict, total=False):
+    """One file of a model: its name now and before the import, and its bytes."""
+
+    name: str
+    original_name: str
+    size: int
+    sha256: str
+    blake3: str
+
+
+class Hashes(TypedDict, total=False):
+    """Lower-case hex of the primary file; empty text when there is none."""
+
+    sha256: str
+    blake3: str
+
+
+class Metadata(TypedDict, total=False):
+    """`metadata.json`; a writer sets the fields up to `files`, in this order."""
+
+    model_id: str  # name of the folder, not the id that the library uses
+    family: str
+    model_type: str
+    subtype: str
+    official_name: str
+    cleaned_name: str
+    tags: list[str]
+    base_model: str | list[str] | dict[str, Any]
+    preview_image: str
+    release_date: str
+    download_url: str
+    model_card: dict[str, Any]
+    inference_settings: dict[str, Any]
+    compatible_apps: list[Any]
+    hashes: Hashes
+    notes: str
+    added_date: str
+    updated_date: str
+    size_bytes: int
+    files: list[ModelFile]
+    match_source: str  # `manual` protects the fields from look-ups
+    match_method: str
+    match_confidence: float
+    pending_online_lookup: bool
+    lookup_attempts: int
+    last_lookup_attempt: str
+    description: str
+
+
+class Overrides(TypedDict, total=False):
+    """`overrides.json`."""
+
+    version_ranges: dict[str, str]  # app id, any case -> version specifier such as ">=0.6.0,<1"

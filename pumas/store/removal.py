@@ -1,0 +1,99 @@
+"""Taking files out of the way without losing them: what a repair removes goes to the quarantine.
+
+    launcher-data/quarantine/
+      quarantine.log                                one line per file: time, from, to, why; tabs between
+      20260115T123456789012Z/<path below the root>  what one repair removed; `outside/<path>` for the rest
+
+Nothing is ever deleted here; a user who has looked at it may delete the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pumas.errors import system_errors
+from pumas.store.paths import Layout
+
+LOG = "quarantine.log"
+
+
+def quarantine_of(layout: Layout) -> Path:
+    """The folder that holds what repairs removed."""
+    return layout.data / "quarantine"
+
+
+class Removal:
+    """The quarantine of one repair; its folder is made when there is something to put in."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._root = layout.root
+        self._quarantine = quarantine_of(layout)
+        self._folder: Path | None = None
+
+    def move(self, path: Path, why: str) -> Path:
+        """Move one file or folder; a link is moved as such.
+
+        Raises:
+            Unavailable, NoSpace: It could not be moved, and lies where it was; or it is gone already.
+        """
+        with system_errors(f"Moving {path.name} to the quarantine"):
+            path.lstat()
+            target = self._place(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Before the move: nothing may leave its place without a trace, whatever happens in between.
+            self._log(path, target, why)
+            _move(path, target)
+        return target
+
+    def _place(self, path: Path) -> Path:
+        if self._folder is None:
+            self._folder = self._new_folder()
+        if path.is_relative_to(self._root):
+            below = path.relative_to(self._root)
+        else:
+            below = Path("outside", *path.absolute().parts[1:])
+        target = self._folder / below
+        number = 1
+        while os.path.lexists(target):
+            number += 1
+            target = self._folder / below.with_name(f"{below.name}~{number}")
+        return target
+
+    def _new_folder(self) -> Path:
+        while True:  # a clock that was set back may give a moment twice
+            folder = self._quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
+                return folder
+
+    def _log(self, path: Path, target: Path, why: str) -> None:
+        cells = (datetime.now(UTC).isoformat(), str(path), str(target), why)
+        line = "\t".join(map(_cell, cells)) + "\n"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        # One write in append mode: lines of two processes don't mix.
+        with os.fdopen(os.open(self._quarantine / LOG, flags, 0o666), "ab", buffering=0) as log:
+            log.write(line.encode("utf-8", "surrogateescape"))
+            os.fsync(log.fileno())
+
+
+def _cell(text: str) -> str:
+    for character, shown in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(character, shown)
+    return text
+
+
+def _move(path: Path, target: Path) -> None:
+    try:
+        path.rename(target)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        shutil.move(path, target)  # the library lies on another drive: copied first, removed then

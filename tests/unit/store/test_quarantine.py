@@ -1,0 +1,174 @@
+"""Damaged documents: read from the backup, kept under a dated name when they are replaced, reported once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from pumas.errors import Damaged, Unavailable
+from pumas.store.documents import read_document, recover_document, update_document
+from pumas.store.quarantine import keep_damaged, report_damaged
+
+_DAMAGE = [
+    b"{",
+    b"",
+    b"\xff",
+    b'{"a": NaN}',
+    b"[" * 100_000,
+    b'{"a":1} x',
+    b'{"a": "\\ud800"}',
+    b"[1]",
+    b"null",
+    b"\xef\xbb\xbf{}",
+]
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(re.sub(r"damaged-.*", "damaged-*", one.name) for one in folder.iterdir() if one.name != "locks")
+
+
+def _update(path: Path, change) -> None:
+    update_document(path, change, locks=path.parent / "locks", lock_name=path.name)
+
+
+def _count(value):
+    return {"n": (value or {"n": 0})["n"] + 1}
+
+
+@pytest.mark.parametrize("data", _DAMAGE, ids=range(len(_DAMAGE)))
+def test_an_update_of_a_damaged_document_starts_from_its_backup_and_keeps_the_damage(tmp_path, data):
+    path = tmp_path / "a.json"
+    for _ in range(3):
+        _update(path, _count)
+    path.write_bytes(data)
+    _update(path, _count)
+    assert read_document(path) == {"n": 3}
+    assert read_document(path.with_name("a.json.bak")) == {"n": 2}
+    assert _names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
+    (kept,) = tmp_path.glob("*.damaged-*")
+    assert kept.read_bytes() == data
+
+
+@pytest.mark.parametrize("backup", [None, b"{", b"[]", "link", "folder"])
+def test_without_a_good_backup_an_update_starts_from_nothing(tmp_path, backup):
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    if backup == "link":
+        (tmp_path / "other.json").write_text('{"n": 5}')
+        (tmp_path / "a.json.bak").symlink_to("other.json")
+    elif backup == "folder":
+        (tmp_path / "a.json.bak").mkdir()
+    elif isinstance(backup, bytes):
+        (tmp_path / "a.json.bak").write_bytes(backup)
+    assert recover_document(path) is None
+    _update(path, _count)
+    assert read_document(path) == {"n": 1}
+    (kept,) = tmp_path.glob("*.damaged-*")
+    assert kept.read_bytes() == b"{"
+
+
+@pytest.mark.parametrize("thing", ["folder", "fifo"])
+def test_what_is_no_file_is_set_aside_too(tmp_path, thing):
+    path = tmp_path / "a.json"
+    if thing == "folder":
+        path.mkdir()
+        (path / "inside").touch()
+    else:
+        os.mkfifo(path)
+    _update(path, _count)
+    assert read_document(path) == {"n": 1}
+    assert _names(tmp_path) == ["a.json", "a.json.damaged-*"]
+
+
+def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, caplog):
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    (tmp_path / "a.json.bak").write_text('{"n": 1}')
+    for _ in range(3):
+        assert recover_document(path) == {"n": 1}
+    assert recover_document(path, has_backup=False) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a.json is not valid JSON; repair it or move it away ({path}): its backup is used"
+    ]
+    assert _names(tmp_path) == ["a.json", "a.json.bak"]
+    path.write_text("[ 1")
+    recover_document(path)
+    assert len(caplog.records) == 2
+
+
+def test_an_update_that_reads_a_damaged_document_reports_it_once(tmp_path, caplog):
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    _update(path, _count)
+    _update(path, _count)
+    assert len(caplog.records) == 1
+
+
+def test_damage_that_can_not_be_replaced_is_kept_once(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    (tmp_path / "a.json.1.1.tmp").mkdir()
+
+    def refuse(value):
+        path.with_name(f"a.json.{os.getpid()}.{threading.get_ident()}.tmp").mkdir(exist_ok=True)
+        return {"n": 1}
+
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            _update(path, refuse)
+    assert path.read_text() == "{"
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+
+
+def _refuse_links(monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.EPERM, "no second names")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)  # as exFAT answers
+
+
+def test_without_second_names_a_copy_is_kept_once(tmp_path, monkeypatch):
+    _refuse_links(monkeypatch)
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    first = keep_damaged(path)
+    assert keep_damaged(path) == first
+    assert first.read_text() == path.read_text() == "{"
+    path.write_text("[")  # of the same length
+    assert keep_damaged(path).read_text() == "["
+    assert first.read_text() == "{"
+
+
+def test_half_a_copy_is_not_kept(tmp_path, monkeypatch):
+    _refuse_links(monkeypatch)
+    (tmp_path / "a.json").symlink_to("/proc/self/mem")  # can be opened, but not read from its beginning
+    with pytest.raises(OSError, match="Input/output error"):
+        keep_damaged(tmp_path / "a.json")
+    assert _names(tmp_path) == ["a.json"]
+
+
+def test_a_huge_file_is_kept_without_being_read(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("wb") as huge:
+        huge.truncate(1 << 40)
+    _update(path, _count)
+    (kept,) = tmp_path.glob("*.damaged-*")
+    assert kept.stat().st_size == 1 << 40
+    with path.open("wb") as huge:
+        huge.truncate(1 << 40)
+    _update(path, _count)
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 2
+
+
+def test_reports_are_forgotten_before_they_fill_the_memory(tmp_path, caplog):
+    for n in range(10_001):
+        report_damaged(Damaged("broken", path=tmp_path / str(n)), "left out")
+    report_damaged(Damaged("broken", path=tmp_path / "10000"), "left out")
+    assert len(caplog.records) == 10_001
+    report_damaged(Damaged("broken", path=tmp_path / "0"), "left out")
+    assert len(caplog.records) == 10_002
