@@ -6,7 +6,7 @@ and the repair another process may have put things right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from pumas.errors import InvalidInput, PumasError, Unavailable, system_errors
 from pumas.models import Finding, RefreshReport, Repair
 from pumas.search.health import examine_index
 from pumas.store.cache_health import examined_alone, removable_files
-from pumas.store.documents import update_document
 from pumas.store.health import document_at
 from pumas.store.leftovers import document_of_leftover, is_abandoned
 from pumas.store.locks import document_lock
-from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout
+from pumas.store.metadata import METADATA, restore
+from pumas.store.paths import Layout, database_files
+from pumas.store.quarantine import kept_of
 from pumas.store.reading import Hindered
 from pumas.store.removal import Removal
 
@@ -88,17 +88,10 @@ class _Repairer:
         document = document_at(self._layout, path)
         if document is None or path.is_symlink():
             raise Unavailable("It is no document any more; nothing was done")
-        kept_before = _kept(path)
-        update_document(
-            path,
-            _unchanged,
-            locks=document.locks,
-            lock_name=document.lock_name,
-            is_escaped=document.kind.is_escaped,
-            has_backup=document.kind.has_backup,
-        )
+        kept_before = set(kept_of(path))
+        restore(document)
         moved_to = None
-        for kept in sorted(_kept(path) - kept_before):
+        for kept in sorted(set(kept_of(path)) - kept_before):
             moved_to = self._removal.move(kept, "a damaged document whose backup was put in its place")
         return "its backup was put in its place", moved_to
 
@@ -132,7 +125,7 @@ class _Repairer:
         with document_lock(self._layout.library_locks, path.name):
             if self._is_index_damaged(path):
                 moved_to = self._removal.move(path, "a damaged index")
-                for companion in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                for companion in database_files(path)[1:]:
                     if companion.exists():
                         self._removal.move(companion, "it belongs to a damaged index")
         return self._write_index(path)[0], moved_to
@@ -149,14 +142,3 @@ class _Repairer:
             self._report = self._rebuild_index()
         count = self._report.model_count
         return f"the index was written again: {count} model{'s' if count != 1 else ''}", None
-
-
-def _kept(path: Path) -> set[Path]:
-    """The damaged bytes that lie beside a document."""
-    return set(path.parent.glob(f"{path.name}.damaged-*"))
-
-
-def _unchanged(value: dict[str, object] | None) -> Mapping[str, object]:
-    if value is None:
-        raise Unavailable("Neither it nor its backup can be used any more; nothing was done")
-    return value

@@ -19,7 +19,7 @@ from pumas.jobs import JobPool
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
-from pumas.store.cache import Cache, open_cache
+from pumas.store.cache import open_cache
 from pumas.store.paths import default_root, open_layout
 from pumas.system.resources import ResourceSampler
 
@@ -45,7 +45,9 @@ class LauncherRoot:
             write_samples(self.layout.library)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.index = self._open_index()
-        self.cache = self._open_cache()
+        self.cache = open_cache(
+            self.layout.library, is_writable=self.is_writable, fallback=self.layout.cache_folder(config)
+        )
         self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
         self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
         self.wants_ready = False
@@ -53,14 +55,6 @@ class LauncherRoot:
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
-
-    def _open_cache(self) -> Cache:
-        cache = open_cache(self.layout.library, is_writable=self.is_writable, fallback=None)
-        if cache.info().path is not None:
-            return cache
-        cache.close()
-        fallback = self.layout.cache_folder(self.config)
-        return open_cache(self.layout.library, is_writable=self.is_writable, fallback=fallback)
 
     def _open_index(self) -> Index:
         """The index as it is to be written, else as it can be read, else one that is made for this run."""

@@ -20,13 +20,13 @@ from urllib.parse import quote
 from pumas.errors import Damaged, PumasError, Unavailable, system_errors
 from pumas.search import schema
 from pumas.store.locks import document_lock
+from pumas.store.paths import database_files
 from pumas.store.quarantine import set_aside
 
 logger = logging.getLogger(__name__)
 
 _BUSY_S = 30.0  # `sqlite.md` §1
 _CLOSE_S = 1.0  # an interrupted statement ends within milliseconds
-_COMPANIONS = ("-wal", "-shm")
 
 # Which file: device and inode; None when there is none.
 _Identity = tuple[int, int] | None
@@ -91,7 +91,7 @@ class Database:
 
     def _set_aside(self) -> None:
         if os.path.lexists(self.path):
-            set_aside(self.path, companions=_COMPANIONS)
+            set_aside(self.path, companions=database_files(self.path)[1:])
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
@@ -153,7 +153,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not self.is_writable:
             return self._connect_read_only()
-        for path in (self.path, *(self.path.with_name(self.path.name + suffix) for suffix in _COMPANIONS)):
+        for path in database_files(self.path):
             if os.path.lexists(path) and not path.is_file():
                 raise ValueError(f"{path.name} is not a file")
         db = _open(str(self.path))
@@ -210,9 +210,8 @@ class Database:
                 return
         for connection in list(self._all):
             with suppress(sqlite3.Error):
-                connection.execute(
-                    "SELECT 1"
-                )  # an interrupt lasts until the next statement and would stop the checkpoint
+                # An interrupt lasts until the next statement, and would stop the checkpoint.
+                connection.execute("SELECT 1")
             connection.close()
         self._all.clear()
 
@@ -250,11 +249,11 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into ours."""
     try:
         yield
+    except PumasError:
+        raise
     except sqlite3.ProgrammingError as exc:
         raise Unavailable("Pumas was closed") from exc
-    except (sqlite3.Error, UnicodeDecodeError, ValueError) as exc:
-        if isinstance(exc, PumasError):
-            raise
+    except (sqlite3.Error, ValueError) as exc:
         raise _translated(exc, path) from exc
 
 

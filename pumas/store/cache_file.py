@@ -70,10 +70,12 @@ DAMAGE = (
 )
 """What LMDB raises when it finds a file wrong, or no longer trusts itself."""
 
-_DATA = "data.mdb"
+DATA = "data.mdb"
 _LOCK = "lock.mdb"
 _SEAL = "seal"
-_OPEN_LOCK = "open.lock"
+LMDB_FILES = (DATA, _LOCK, _SEAL)
+"""What a new cache begins without; the locks stay."""
+OPEN_LOCK = "open.lock"
 _WRITE_LOCK = "write.lock"
 
 _META = struct.Struct("=Q 2x H 4x II 8x 8x I 44x 48x QQ")  # number, flags, magic, version, page size, last, transaction
@@ -82,7 +84,7 @@ _MAGIC = 0xBEEFC0DE
 _VERSION = 1
 _PAGE_SIZES = frozenset(1 << power for power in range(9, 16))  # LMDB takes 512 to 32768
 _LOCK_BYTES = 20_480  # 317 readers
-_VERIFIABLE_BYTES = 512 << 20  # 1 s: 100,000 models; making a larger one anew takes longer, but nobody waits for it
+VERIFIABLE_BYTES = 512 << 20  # 1 s: 100,000 models; making a larger one anew takes longer, but nobody waits for it
 _CHECKSUM_BYTES = 8
 _MAP_BYTES = 16 << 20  # at first; address space only, but on Windows, where it is the file's size
 _READERS = 256  # four processes with 64 threads
@@ -137,28 +139,28 @@ def fault(folder: Path, *, is_alone: bool) -> str | None:
     Raises:
         OSError: They can't be read.
     """
-    for name in (_DATA, _LOCK, _SEAL):
+    for name in LMDB_FILES:
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             return f"{name} is not a file"
-    data = folder / _DATA
+    data = folder / DATA
     if not data.exists():
         return None
     size = data.stat().st_size
     promised = _promised_bytes(data)
     if promised is None:
-        return f"{_DATA} does not begin as one"
+        return f"{DATA} does not begin as one"
     if _is_sealed(folder) or (size >= promised and not is_alone):
         return None
     # A writer at work can make a sound file look wrong, but hardly three times.
-    if not any(_is_sound(data) for _ in range(1 if is_alone else 3)):
-        return f"{_DATA} is damaged"
+    if not any(is_sound(data) for _ in range(1 if is_alone else 3)):
+        return f"{DATA} is damaged"
     if is_alone:
         if promised > size:
             # A value of several pages is verified by its first: what the file lacks of it would be SIGBUS when read.
             # As zeros it fails its checksum; taken as blocks, since a drive that fills up would end the process too.
             if promised > 2 * size:
-                return f"{_DATA} is far too short"
+                return f"{DATA} is far too short"
             with data.open("ab") as file:
                 file.write(bytes(promised - size))
         seal(folder)
@@ -190,8 +192,9 @@ def _meta(head: bytes, expected: int) -> tuple[int, int, int] | None:
     return page_bytes, last_page, transaction
 
 
-def _is_sound(data: Path) -> bool:
-    if data.stat().st_size > _VERIFIABLE_BYTES:
+def is_sound(data: Path) -> bool:
+    """Whether every page of a file is in order; 2 ms per MB. One that is too large to be looked through is not."""
+    if data.stat().st_size > VERIFIABLE_BYTES:
         return False
     from lmdb import verify  # noqa: PLC0415 - only after a crash
 
@@ -207,7 +210,7 @@ def seal(folder: Path) -> None:
 
     Where the time can't be set, there is no seal, and every start verifies.
     """
-    data = folder / _DATA
+    data = folder / DATA
     past = time.time_ns() - 10_000_000_000 - secrets.randbelow(50_000_000_000)
     with suppress(OSError):
         os.utime(data, ns=(past, past))
@@ -217,7 +220,7 @@ def seal(folder: Path) -> None:
 def _is_sealed(folder: Path) -> bool:
     try:
         with (folder / _SEAL).open(encoding="ascii") as file:
-            return file.read(100) == _identity(folder / _DATA)
+            return file.read(100) == _identity(folder / DATA)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -229,7 +232,7 @@ def _identity(data: Path) -> str:
 
 def _data_bytes(folder: Path) -> int:
     """Size of the file of pages; 0 where there is none."""
-    data = folder / _DATA
+    data = folder / DATA
     return data.stat().st_size if data.exists() else 0
 
 
@@ -257,7 +260,7 @@ def discard(folder: Path, *, with_all: bool = False) -> None:
         OSError: Something can't be deleted.
     """
     for entry in os.scandir(folder):
-        if entry.name in (_DATA, _LOCK, _SEAL) or (with_all and entry.name not in (_OPEN_LOCK, _WRITE_LOCK)):
+        if entry.name in LMDB_FILES or (with_all and entry.name not in (OPEN_LOCK, _WRITE_LOCK)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:
@@ -305,17 +308,26 @@ class FileLock:
         os.close(self._descriptor)
 
 
+def places(library: Path, fallback: Path | None) -> list[tuple[Path, bool]]:
+    """Where the cache of a library may lie: in it, else below `fallback`, which the second value tells."""
+    inside = [(library / ".pumas" / "cache", False)]
+    return inside if fallback is None else [*inside, (fallback / _path_digest(library), True)]
+
+
+def _path_digest(library: Path) -> str:
+    return xxhash.xxh3_128_hexdigest(os.fsencode(os.path.realpath(library)))
+
+
 def find_folder(library: Path, *, is_writable: bool, fallback: Path | None) -> tuple[Path, bool] | None:
     """Choose and make the folder of a cache.
 
     Returns:
         The folder, and whether it is the one below `fallback`; None if neither can hold a cache.
     """
-    digest = xxhash.xxh3_128_hexdigest(os.fsencode(os.path.realpath(library)))
-    places = [(library / ".pumas" / "cache", False)] if is_writable and _is_near(library) else []
-    if fallback is not None:
-        places.append((fallback / digest, True))
-    for folder, is_fallback in places:
+    can_hold = is_writable and _is_near(library)
+    for folder, is_fallback in places(library, fallback):
+        if not (is_fallback or can_hold):
+            continue
         with suppress(OSError):
             if folder.is_file() and not folder.is_symlink():
                 folder.unlink()
@@ -374,7 +386,7 @@ def library_id(library: Path, *, is_writable: bool) -> str:
             return known
         if is_writable:
             return _make_id(path)
-    return f"path-{xxhash.xxh3_128_hexdigest(os.fsencode(os.path.realpath(library)))}"
+    return f"path-{_path_digest(library)}"
 
 
 def _read_id(path: Path) -> str | None:
@@ -413,7 +425,7 @@ class Opened:
     def __init__(self, folder: Path, library_id: str, *, is_suspect: bool) -> None:
         self._folder = folder
         self._environment: lmdb.Environment | None = None
-        self._users = FileLock(folder / _OPEN_LOCK)
+        self._users = FileLock(folder / OPEN_LOCK)
         try:
             self._writer = FileLock(folder / _WRITE_LOCK)
         except OSError:

@@ -32,6 +32,9 @@ from pumas.errors import Damaged, InvalidInput, system_errors
 from pumas.store.locks import document_lock
 from pumas.store.quarantine import keep_damaged, report_damaged
 
+LEFTOVER = re.compile(r"(?P<document>.+\.json)(?:\.bak)?\.(?P<process>\d{1,9})\.\d+\.tmp")
+"""Name of a temporary file: what it was to become, or the backup of, and the process that made it."""
+
 _DEFAULT_MODE = 0o666  # before the process's mask, as every program makes files
 
 
@@ -65,12 +68,17 @@ def recover_document(path: Path, *, has_backup: bool = True) -> dict[str, object
     try:
         return read_document(path)
     except Damaged as damage:
-        value = _read_backup(path) if has_backup else None
+        value = read_backup(path) if has_backup else None
         report_damaged(damage, "it counts as missing" if value is None else "its backup is used")
         return value
 
 
-def _read_backup(path: Path) -> dict[str, object] | None:
+def read_backup(path: Path) -> dict[str, object] | None:
+    """Read the backup of a document; None when there is none that can be used.
+
+    Raises:
+        Unavailable: It can't be read; it may be whole.
+    """
     backup = _backup_of(path)
     # SECURITY: a backup is a file that we or the original made, never a link to somewhere else.
     if backup.is_symlink():
@@ -234,10 +242,9 @@ def _remove_leftovers(path: Path) -> None:
     The lock is held, so our own number means a process of the past (in a container it is always the same one); other
     numbers that live may be the original, which has no lock.
     """
-    pattern = re.compile(rf"{re.escape(path.name)}(?:\.bak)?\.(\d{{1,9}})\.\d+\.tmp")
     for beside in path.parent.iterdir():
-        found = pattern.fullmatch(beside.name)
-        if found and not _is_other_process(int(found[1])):
+        found = LEFTOVER.fullmatch(beside.name)
+        if found and found["document"] == path.name and not _is_other_process(int(found["process"])):
             with suppress(OSError):
                 beside.unlink()
 

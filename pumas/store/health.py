@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pumas.errors import Damaged, PumasError, Unavailable
 from pumas.models import Finding
-from pumas.store.documents import read_document
+from pumas.store.documents import read_backup, read_document
 from pumas.store.findings import note, problem, unreadable_folder
 from pumas.store.metadata import METADATA, OVERRIDES, Document, find_documents, locate_in_model
 from pumas.store.paths import MADE_AT_START, Layout, has_file
@@ -89,9 +89,8 @@ def _damaged(path: Path, what: str, *, is_restorable: bool) -> Finding:
 
 
 def _is_backup_whole(path: Path) -> bool:
-    backup = path.with_name(f"{path.name}.bak")
     try:
-        return not backup.is_symlink() and read_document(backup) is not None
+        return read_backup(path) is not None
     except PumasError:
         return False
 

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pumas.models import Finding
+from pumas.store.documents import LEFTOVER
 from pumas.store.findings import note, unreadable_folder
 from pumas.store.health import examine_document
 from pumas.store.metadata import METADATA, OVERRIDES
 from pumas.store.paths import Layout
 from pumas.store.removal import quarantine_of
 
-_LEFTOVER = re.compile(r"(?P<document>.+\.json)(?:\.bak)?\.(?P<process>\d{1,9})\.\d+\.tmp")
 _SET_ASIDE = re.compile(r".+\.damaged-\d{8}T\d{12}Z(?:-wal|-shm)?")
 _ENDINGS = (".tmp", "Z", "Z-wal", "Z-shm")  # PERF: most names are sorted out by these
 _OWN_AGE_S = 60.0  # a temporary file with our own number, this old, was left by a process that had it before us
@@ -77,7 +77,7 @@ class _Walk:
 
     def _examine_left(self, entry: os.DirEntry[str]) -> Iterator[Finding]:
         path = Path(entry.path)
-        found = _LEFTOVER.fullmatch(entry.name)
+        found = LEFTOVER.fullmatch(entry.name)
         if found and (self._documents is None or found["document"] in self._documents):
             if not self._processes.is_writing(int(found["process"]), path):
                 yield note(
@@ -137,11 +137,11 @@ class _Processes:
 
 def is_abandoned(path: Path) -> bool:
     """Whether a temporary file of a document belongs to no process any more."""
-    found = _LEFTOVER.fullmatch(path.name)
+    found = LEFTOVER.fullmatch(path.name)
     return found is not None and not _Processes().is_writing(int(found["process"]), path)
 
 
 def document_of_leftover(path: Path) -> Path:
     """The document that a temporary file was to become, or the backup of."""
-    found = _LEFTOVER.fullmatch(path.name)
+    found = LEFTOVER.fullmatch(path.name)
     return path.with_name(found["document"]) if found else path

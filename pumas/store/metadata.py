@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
 
 from pumas.constants import GITHUB_REPO
-from pumas.errors import InvalidInput, ModelNotFound, NotFound
+from pumas.errors import InvalidInput, ModelNotFound, NotFound, Unavailable
 from pumas.store.documents import recover_document, update_document, write_document
 from pumas.store.launcher_documents import (
     CatalogueEntry,
@@ -211,6 +211,22 @@ def save(document: Document[T], value: T) -> None:
         write_document(document.path, value, is_escaped=kind.is_escaped, has_backup=kind.has_backup)
 
 
+def restore(document: Document[T]) -> None:
+    """Put the backup of a damaged document in its place; the damaged bytes are kept beside it.
+
+    Raises:
+        Unavailable: Neither it nor its backup can be used; nothing was done.
+        NoSpace, Unavailable: As `write_document`; the old document stays.
+    """
+
+    def unchanged(value: dict[str, object] | None) -> Mapping[str, object]:
+        if value is None:
+            raise Unavailable("Neither it nor its backup can be used any more; nothing was done")
+        return value
+
+    _update(document, unchanged)
+
+
 def update(document: Document[T], change: Callable[[T], T], *, must_exist: bool = False) -> T:
     """Read, change and write a document in one locked step.
 
@@ -236,15 +252,19 @@ def update(document: Document[T], change: Callable[[T], T], *, must_exist: bool 
         written.append(change(kind.empty() if value is None else cast("T", value)))
         return written[0]
 
+    _update(document, changed)
+    return written[0]
+
+
+def _update(document: Document[T], change: Callable[[dict[str, object] | None], Mapping[str, object]]) -> None:
     update_document(
         document.path,
-        changed,
+        change,
         locks=document.locks,
         lock_name=document.lock_name,
-        is_escaped=kind.is_escaped,
-        has_backup=kind.has_backup,
+        is_escaped=document.kind.is_escaped,
+        has_backup=document.kind.has_backup,
     )
-    return written[0]
 
 
 def update_metadata(layout: Layout, model_id: str, change: Callable[[Metadata], Metadata]) -> Metadata:

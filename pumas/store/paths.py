@@ -80,16 +80,6 @@ class Layout:
         """Installed versions of an app."""
         return self.root / f"{app_id}-versions"
 
-    def versions_document(self, app_id: str) -> Path:
-        """Which versions of an app are installed and chosen."""
-        name = "versions.json" if app_id == "comfyui" else f"versions-{app_id}.json"
-        return self.data / "metadata" / name
-
-    def releases_document(self, app_id: str) -> Path:
-        """Cached list of an app's releases; the default app has the plain name."""
-        name = "github-releases.json" if app_id == "comfyui" else "github-releases-ollama-ollama.json"
-        return self.data / "cache" / name
-
 
 def open_layout(root: Path) -> tuple[Layout, bool]:
     """Make the folders of a root that are missing.
@@ -134,6 +124,11 @@ def default_root(config: Config, start: Path) -> tuple[Path, bool]:
     import platformdirs  # noqa: PLC0415 - only needed when nothing else names a root
 
     return Path(platformdirs.user_data_dir("pumas", appauthor=False)), True
+
+
+def database_files(path: Path) -> tuple[Path, Path, Path]:
+    """The files of an SQLite database in WAL mode: itself, `-wal`, `-shm`."""
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def has_file(path: Path) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pumas.config import MAX_DOCUMENT_BYTES
 from pumas.errors import Damaged
+from pumas.store.times import dated
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,8 @@ def keep_damaged(path: Path) -> Path:
     """
     if not path.is_file():
         return set_aside(path)
-    prefix = f"{path.name}.damaged-"
-    for beside in path.parent.iterdir():
-        if beside.name.startswith(prefix) and beside.is_file() and _is_same(path, beside):
+    for beside in kept_of(path):
+        if beside.is_file() and _is_same(path, beside):
             return beside
     aside = _dated(path)
     try:
@@ -65,8 +65,14 @@ def keep_damaged(path: Path) -> Path:
     return aside
 
 
-def set_aside(path: Path, *, companions: tuple[str, ...] = ()) -> Path:
-    """Rename `path` to `<name>.damaged-<time>`, and with it `<name><companion>` where that exists.
+def kept_of(path: Path) -> Iterator[Path]:
+    """The damaged states of a file that lie beside it."""
+    prefix = _prefix(path)
+    return (beside for beside in path.parent.iterdir() if beside.name.startswith(prefix))
+
+
+def set_aside(path: Path, *, companions: Sequence[Path] = ()) -> Path:
+    """Rename `path` to `<name>.damaged-<time>`, and with it those of `companions`, `<name><suffix>`, that exist.
 
     Returns:
         The new path.
@@ -76,10 +82,9 @@ def set_aside(path: Path, *, companions: tuple[str, ...] = ()) -> Path:
     """
     aside = _dated(path)
     path.rename(aside)
-    for suffix in companions:
-        companion = path.with_name(path.name + suffix)
+    for companion in companions:
         if companion.exists():
-            companion.rename(aside.with_name(aside.name + suffix))
+            companion.rename(aside.with_name(aside.name + companion.name.removeprefix(path.name)))
     logger.warning("%s is damaged; it was set aside as %s", path.name, aside.name)
     return aside
 
@@ -105,9 +110,12 @@ def _copy(path: Path, aside: Path) -> None:
         raise
 
 
+def _prefix(path: Path) -> str:
+    return f"{path.name}.damaged-"
+
+
 def _dated(path: Path) -> Path:
     while True:  # a clock that was set back may give a moment twice
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        aside = path.with_name(f"{path.name}.damaged-{stamp}")
+        aside = path.with_name(_prefix(path) + dated())
         if not os.path.lexists(aside):
             return aside

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from pumas.store.paths import database_files
+
 T = TypeVar("T")
 
 _BUSY_S = 2.0  # an examination has no time to wait for a long write
@@ -98,7 +100,7 @@ def _judged(exc: Exception) -> Exception:
 
 def _state(path: Path) -> list[tuple[int, int, int] | None]:
     states: list[tuple[int, int, int] | None] = []
-    for file in (path, _beside(path, "-wal")):
+    for file in database_files(path)[:2]:
         try:
             status = file.stat()
         except OSError:
@@ -108,24 +110,20 @@ def _state(path: Path) -> list[tuple[int, int, int] | None]:
     return states
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    wal = _beside(path, "-wal")
+    _, wal, shm = database_files(path)
     if not wal.exists() or not wal.stat().st_size:
         with _connected(path, "immutable=1") as db:
             yield db
-    elif _beside(path, "-shm").exists():
+    elif shm.exists():
         with _connected(path, "mode=ro") as db:
             yield db
     else:
         with tempfile.TemporaryDirectory(prefix="pumas-doctor-") as folder:
             copy = Path(folder) / path.name
             shutil.copyfile(path, copy)
-            shutil.copyfile(wal, _beside(copy, "-wal"))
+            shutil.copyfile(wal, database_files(copy)[1])
             with _connected(copy, "mode=ro") as db:
                 yield db
 

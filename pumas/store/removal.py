@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pumas.errors import system_errors
 from pumas.store.paths import Layout
+from pumas.store.times import dated
 
 LOG = "quarantine.log"
 
@@ -65,7 +66,7 @@ class Removal:
 
     def _new_folder(self) -> Path:
         while True:  # a clock that was set back may give a moment twice
-            folder = self._quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+            folder = self._quarantine / dated()
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:

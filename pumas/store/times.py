@@ -29,6 +29,11 @@ def format_time(moment: datetime, form: TimeForm) -> str:
     return text.removesuffix("+00:00") + "Z" if form is TimeForm.ZULU else text
 
 
+def dated() -> str:
+    """The present moment for the name of a file: `20260115T123456789012Z`, UTC, to the microsecond."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
 def parse_time(value: object, form: TimeForm = TimeForm.ZULU) -> datetime | None:
     """Read a time in any of the forms: one final `Z` is stripped, then it is ISO 8601.
 

@@ -22,7 +22,7 @@ def _install(layout: Layout, *tags: str, **chosen: object) -> None:
         (folder / "main.py").touch()
         (folder / "venv/bin/python").touch()
     document = {"installed": {tag: {} for tag in tags}, "lastSelectedVersion": None, "defaultVersion": None, **chosen}
-    layout.versions_document("comfyui").write_text(json.dumps(document))
+    (layout.data / "metadata/versions.json").write_text(json.dumps(document))
 
 
 def test_the_choice(layout):
@@ -39,12 +39,12 @@ def test_the_choice(layout):
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"installed": [1]}', '{"installed": {"../x": {}, "..": {}}}', "null"])
 def test_a_damaged_document_means_none(layout, text):
-    layout.versions_document("comfyui").write_text(text)
+    (layout.data / "metadata/versions.json").write_text(text)
     assert active_version(layout, "comfyui") is None
 
 
 def test_what_may_not_be_read_is_told_once_and_means_none(layout, caplog):
-    layout.versions_document("comfyui").mkdir()
+    (layout.data / "metadata/versions.json").mkdir()
     for _ in range(3):
         assert active_version(layout, "comfyui") is None
     assert len(caplog.records) == 1
@@ -52,7 +52,7 @@ def test_what_may_not_be_read_is_told_once_and_means_none(layout, caplog):
 
 def test_the_backup_is_used_for_a_damaged_document(layout):
     _install(layout, "v1.0.0")
-    path = layout.versions_document("comfyui")
+    path = layout.data / "metadata/versions.json"
     path.rename(path.with_name(path.name + ".bak"))
     path.write_text("{")
     assert active_version(layout, "comfyui") == "v1.0.0"
@@ -66,7 +66,7 @@ def test_tags_are_ordered_as_versions():
 
 def test_the_newest_cached_release(layout):
     assert latest_cached_release(layout, "comfyui") is None
-    path = layout.releases_document("comfyui")
+    path = layout.data / "cache/github-releases.json"
     path.write_text(json.dumps({"releases": [{"tag_name": "v2"}, {"tag_name": "v1"}]}))
     assert latest_cached_release(layout, "comfyui") == "v2"
     for text in ("{", "[]", '{"releases": {}}', '{"releases": [5]}', '{"releases": [{"tag_name": 5}]}', "null"):
@@ -75,7 +75,7 @@ def test_the_newest_cached_release(layout):
 
 
 def test_the_backup_of_the_release_list_is_used(layout):
-    path = layout.releases_document("comfyui")
+    path = layout.data / "cache/github-releases.json"
     path.with_name(f"{path.name}.bak").write_text('{"releases": [{"tag_name": "v1"}]}')
     assert latest_cached_release(layout, "comfyui") is None  # without a document there is no cache
     path.write_text("{")
@@ -83,7 +83,7 @@ def test_the_backup_of_the_release_list_is_used(layout):
 
 
 def test_a_release_list_of_the_past_is_read_again(layout):
-    path = layout.releases_document("comfyui")
+    path = layout.data / "cache/github-releases.json"
     for mtime, tag in ((4_000_000_000, "v1"), (0, "v2"), (1, "v3")):
         path.write_text(json.dumps({"releases": [{"tag_name": tag}]}))
         os.utime(path, (mtime, mtime))
@@ -100,5 +100,5 @@ def test_ollama_has_its_own_documents(layout):
     folder = layout.versions_folder("ollama") / "v0.5.4"
     folder.mkdir(parents=True)
     (folder / "ollama").touch()
-    layout.versions_document("ollama").write_text('{"installed": {"v0.5.4": {}}}')
+    (layout.data / "metadata/versions-ollama.json").write_text('{"installed": {"v0.5.4": {}}}')
     assert active_version(layout, "ollama") == "v0.5.4"

@@ -66,10 +66,13 @@ def test_every_kind_has_its_place_tested():
     assert {kind.file for kind, *_ in _PLACES} == {kind.file for kind in metadata.LAUNCHER_KINDS}
 
 
-def test_the_default_app_has_the_documents_that_the_layout_names(layout):
-    for app, repo in (("comfyui", "comfyanonymous/ComfyUI"), ("ollama", "ollama/ollama")):
-        assert locate(layout, metadata.VERSIONS, app).path == layout.versions_document(app)
-        assert locate(layout, metadata.RELEASES, repo).path == layout.releases_document(app)
+def test_the_default_app_has_the_plain_names(layout):
+    for app, repo, versions, releases in (
+        ("comfyui", "comfyanonymous/ComfyUI", "versions.json", "github-releases.json"),
+        ("ollama", "ollama/ollama", "versions-ollama.json", "github-releases-ollama-ollama.json"),
+    ):
+        assert locate(layout, metadata.VERSIONS, app).path == layout.data / "metadata" / versions
+        assert locate(layout, metadata.RELEASES, repo).path == layout.data / "cache" / releases
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "a\0b", "x" * 300, "\ud800", ""])
