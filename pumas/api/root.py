@@ -20,7 +20,7 @@ from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
 from pumas.store.cache import open_cache
-from pumas.store.paths import default_root, open_layout
+from pumas.store.paths import chosen_root, open_layout
 from pumas.system.resources import ResourceSampler
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class LauncherRoot:
         _check_native_version()
         if root is not None and not os.fspath(root).strip():
             raise UnusableRoot("The launcher root is empty; name a folder", parameter="launcher_root")
-        folder, is_users_own = (Path(root), False) if root is not None else default_root(config, Path.cwd())
+        folder, is_users_own = chosen_root(None if root is None else Path(root), config)
         is_new = not folder.exists()
         self.config = config
         self.layout, self.is_writable = open_layout(folder)
@@ -46,7 +46,7 @@ class LauncherRoot:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.index = self._open_index()
         self.cache = open_cache(
-            self.layout.library, is_writable=self.is_writable, fallback=self.layout.cache_folder(config)
+            self.layout.library, is_writable=self.is_writable, fallback=lambda: self.layout.cache_folder(config)
         )
         self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
         self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)

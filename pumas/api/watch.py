@@ -15,7 +15,7 @@ from pumas.errors import Cancelled, PumasError
 from pumas.jobs import Job
 from pumas.library.survey import DOCUMENT
 from pumas.models import RefreshReport
-from pumas.store.cache_file import is_far
+from pumas.store.mounts import is_far
 
 logger = logging.getLogger(__name__)
 

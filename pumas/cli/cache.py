@@ -56,16 +56,12 @@ def clear(*, root: Root = None, as_json: AsJson = False, debug: Debug = False) -
 
 def _on_root(root: Path | None, work: Callable[..., T]) -> T:
     """Do something with the cache of a launcher root, without what opening the whole root would do to the cache."""
-    import platformdirs  # noqa: PLC0415 - as above
-
-    from pumas.config import Config  # noqa: PLC0415
-    from pumas.store.paths import default_root, open_layout  # noqa: PLC0415
+    from pumas.config import Config  # noqa: PLC0415 - as above
+    from pumas.store.paths import chosen_root, open_layout  # noqa: PLC0415
 
     config = Config.from_env()
-    folder = root if root is not None else default_root(config, Path.cwd())[0]
-    layout, is_writable = open_layout(folder)
-    fallback = config.cache_dir or Path(platformdirs.user_cache_dir("pumas", appauthor=False))
-    return work(layout.library, is_writable=is_writable, fallback=fallback)
+    layout, is_writable = open_layout(chosen_root(root, config)[0])
+    return work(layout.library, is_writable=is_writable, fallback=lambda: layout.cache_folder(config))
 
 
 def _sheet(found: CacheInfo) -> RenderableType | str:

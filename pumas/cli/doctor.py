@@ -52,7 +52,7 @@ def doctor(*, root: Root = None, fix: Fix = False, as_json: AsJson = False, debu
     Exit code 1 when problems remain.
     """
     with logged(is_debug=debug, told=_TOLD):
-        from pumas.api.health import examine_root  # noqa: PLC0415 - `pumas --help` does without it
+        from pumas.api.examine import examine_root  # noqa: PLC0415 - `pumas --help` does without it
 
         layout, config = _root_of(root)
         findings = examine_root(layout, config)
@@ -74,11 +74,10 @@ def doctor(*, root: Root = None, fix: Fix = False, as_json: AsJson = False, debu
 def _root_of(root: Path | None) -> tuple[Layout, Config]:
     """The root, as it lies there: opening it would already change it."""
     from pumas.config import Config, expanded  # noqa: PLC0415 - as above
-    from pumas.store.paths import Layout, default_root  # noqa: PLC0415
+    from pumas.store.paths import Layout, chosen_root  # noqa: PLC0415
 
     config = Config.from_env()
-    folder = root if root is not None else default_root(config, Path.cwd())[0]
-    return Layout(expanded(folder).absolute()), config
+    return Layout(expanded(chosen_root(root, config)[0]).absolute()), config
 
 
 def _repaired(layout: Layout, findings: Sequence[Finding], *, is_quiet: bool) -> tuple[Repair, ...]:

@@ -43,6 +43,7 @@ from pumas.store.cache_file import (
     DAMAGE,
     FORMAT,
     MARKS,
+    Fallback,
     Gate,
     Opened,
     Table,
@@ -217,13 +218,13 @@ class Cache:
                 environment.close()
 
 
-def open_cache(library: Path, *, is_writable: bool, fallback: Path | None) -> Cache:
+def open_cache(library: Path, *, is_writable: bool, fallback: Fallback | None) -> Cache:
     """Open the cache of a library; all of a process share one environment.
 
     Args:
         library: The folder of models.
         is_writable: Whether anything may be written into it.
-        fallback: A folder of the user's for caches that can't lie in their libraries; made if needed.
+        fallback: Finds a folder of the user's for caches that can't lie in their libraries; it is made if needed.
 
     Returns:
         A cache. Where none can be kept, one that holds nothing.
@@ -243,7 +244,7 @@ def open_cache(library: Path, *, is_writable: bool, fallback: Path | None) -> Ca
     return Cache(environment, is_fallback=is_fallback)
 
 
-def clear_cache(library: Path, *, is_writable: bool, fallback: Path | None) -> Cleared:
+def clear_cache(library: Path, *, is_writable: bool, fallback: Fallback | None) -> Cleared:
     """Remove everything from the cache of a library."""
     cache = open_cache(library, is_writable=is_writable, fallback=fallback)
     try:

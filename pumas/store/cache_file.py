@@ -38,7 +38,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -47,12 +47,16 @@ from typing import TypeAlias
 import lmdb
 import xxhash
 
+from pumas.store.mounts import is_far
+
 if sys.platform != "win32":
     import fcntl
 
 logger = logging.getLogger(__name__)
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+Fallback: TypeAlias = Callable[[], Path]
+"""Finds the folder of the user's for caches that can't lie in their libraries; called only if it is needed."""
 
 FORMAT = 1  # of keys and values; another one is thrown away
 MARKS = (b"format", b"library")
@@ -90,9 +94,6 @@ _MAP_BYTES = 16 << 20  # at first; address space only, but on Windows, where it 
 _READERS = 256  # four processes with 64 threads
 _OPEN_WAIT_S = 2.0  # for a process that examines the file, or writes
 _POLL_S = 0.005
-
-# Where a map is slow, not kept in step between machines, or refused. Of FUSE only the driver of local disks is near.
-_FAR = re.compile("9p|afs|beegfs|ceph|cifs|coda|davfs|drvfs|glusterfs|gpfs|lustre|ncpfs|nfs4?|smb3|smbfs|fuse(?!blk).*")
 
 
 class Table(Enum):
@@ -308,17 +309,18 @@ class FileLock:
         os.close(self._descriptor)
 
 
-def places(library: Path, fallback: Path | None) -> list[tuple[Path, bool]]:
+def places(library: Path, fallback: Fallback | None) -> Iterator[tuple[Path, bool]]:
     """Where the cache of a library may lie: in it, else below `fallback`, which the second value tells."""
-    inside = [(library / ".pumas" / "cache", False)]
-    return inside if fallback is None else [*inside, (fallback / _path_digest(library), True)]
+    yield library / ".pumas" / "cache", False
+    if fallback is not None:
+        yield fallback() / _path_digest(library), True
 
 
 def _path_digest(library: Path) -> str:
     return xxhash.xxh3_128_hexdigest(os.fsencode(os.path.realpath(library)))
 
 
-def find_folder(library: Path, *, is_writable: bool, fallback: Path | None) -> tuple[Path, bool] | None:
+def find_folder(library: Path, *, is_writable: bool, fallback: Fallback | None) -> tuple[Path, bool] | None:
     """Choose and make the folder of a cache.
 
     Returns:
@@ -347,32 +349,6 @@ def _is_near(folder: Path) -> bool:
     except OSError:
         return True
     return not is_read_only and not is_far(folder)
-
-
-def is_far(folder: Path) -> bool:
-    """Whether a folder lies on a file system of another machine, or of a program; False where that can't be told."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        return not is_near_kind(kind_of_mount(os.path.realpath(folder), lines))
-    except (OSError, ValueError, IndexError):
-        return False
-
-
-def kind_of_mount(path: str, lines: Sequence[str]) -> str:
-    """Type of the file system of a real path; `lines` are those of mountinfo, described in proc(5)."""
-    best, kind = "", ""
-    for line in lines:
-        fields = line.split(" ")
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
-        # The later one of two on one point covers the earlier.
-        if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind
-
-
-def is_near_kind(kind: str) -> bool:
-    """Whether files of a type of file system can be mapped with trust."""
-    return _FAR.fullmatch(kind) is None
 
 
 def library_id(library: Path, *, is_writable: bool) -> str:

@@ -17,7 +17,7 @@ from pumas.store.paths import Layout
 
 def examine_cache(layout: Layout, config: Config) -> Iterator[Finding]:
     """The files of the cache, each page of them if no other process has them open."""
-    for folder, _ in cache_file.places(layout.library, layout.cache_folder(config)):
+    for folder, _ in cache_file.places(layout.library, lambda: layout.cache_folder(config)):
         if not os.path.lexists(folder):
             continue
         reason = _fault(folder)

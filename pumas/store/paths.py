@@ -110,6 +110,11 @@ def open_layout(root: Path) -> tuple[Layout, bool]:
     return layout, os.access(layout.library, os.W_OK)
 
 
+def chosen_root(named: Path | None, config: Config) -> tuple[Path, bool]:
+    """The root that was named, else the default one of the working directory; and whether it is in the user's data."""
+    return (named, False) if named is not None else default_root(config, Path.cwd())
+
+
 def default_root(config: Config, start: Path) -> tuple[Path, bool]:
     """Choose the root when none is named: configuration, the nearest parent with `launcher-data`, the user's folder.
 

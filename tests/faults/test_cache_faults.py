@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.drives import can_mount_in_child, on_own_drive
 
 from pumas.store import cache, cache_file
 from pumas.store.cache import Table, open_cache, path_key, row_key
@@ -396,22 +397,11 @@ print("RECOVERED")
 """
 
 
-def can_mount() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    command = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def mounted(options: str, on: Path) -> tuple[str, ...]:
-    return ("unshare", "-m", "sh", "-c", f'mount -t tmpfs -o {options} none "$0" && exec "$@"', str(on))
-
-
 @pytest.mark.parametrize("mode", ["limit", "drive"])
 def test_a_full_drive(library, mode):
-    if mode == "drive" and not can_mount():
+    if mode == "drive" and not can_mount_in_child():
         pytest.skip("needs permission to mount")
-    told = run(DRIVE, mode, library, prefix=mounted("size=3m", library) if mode == "drive" else ())
+    told = run(DRIVE, mode, library, prefix=on_own_drive(library, "size=3m") if mode == "drive" else ())
     lines = told.splitlines()
     assert [line for line in lines if not line.startswith("WARNING")] == ["STARTED FULL", "STAYED", "RECOVERED"]
     # Once at the start and once later, not for each of the writes.
@@ -422,7 +412,7 @@ READ_ONLY = """
 import sys
 from pathlib import Path
 from pumas.store.cache import Table, open_cache
-it = open_cache(Path(sys.argv[1]), is_writable=True, fallback=Path(sys.argv[2]))
+it = open_cache(Path(sys.argv[1]), is_writable=True, fallback=lambda: Path(sys.argv[2]))
 assert it.info().is_fallback, it.info()
 assert it.put_many(Table.META, [(b"n", b"1")]) and it.get(Table.META, b"n") == b"1"
 it.close()
@@ -432,9 +422,9 @@ assert it.info().path is None and it.get(Table.META, b"n") is None
 
 
 def test_a_read_only_drive(library, tmp_path):
-    if not can_mount():
+    if not can_mount_in_child():
         pytest.skip("needs permission to mount")
-    run(READ_ONLY, library, tmp_path / "user-cache", prefix=mounted("ro", library))
+    run(READ_ONLY, library, tmp_path / "user-cache", prefix=on_own_drive(library, "ro"))
 
 
 def test_a_folder_deleted_while_it_is_open(library):

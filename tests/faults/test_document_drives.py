@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from support.drives import can_mount, fill_drive, mounted_drive, remount
 
 from pumas.errors import NoSpace, Unavailable
 from pumas.store.metadata import VERSIONS, load, locate, update
@@ -24,43 +24,18 @@ def _count(value):
     return {**value, "n": value.get("n", 0) + 1}
 
 
-def _can_mount(folder: Path) -> bool:
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        return False
-    folder.mkdir()
-    with suppress(subprocess.CalledProcessError), _mounted(folder):
-        return True
-    return False
-
-
-@contextmanager
-def _mounted(folder: Path):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], check=True, capture_output=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def _fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-
-
 @pytest.mark.parametrize("state", ["good", "damaged"])
 def test_a_full_drive_is_read_refuses_writes_and_recovers(tmp_path, state):
-    if not _can_mount(tmp_path / "small"):
+    if not can_mount():
         pytest.skip("needs permission to mount")  # the limit below shows the same without
-    with _mounted(tmp_path / "small"):
-        root = tmp_path / "small"
+    with mounted_drive(tmp_path / "small", "size=400k") as root:
         document = _document(root)
         for _ in range(3):
             update(document, _count)
         if state == "damaged":
             document.path.write_text("{")
         names, text = set(document.path.parent.iterdir()), document.path.read_bytes()
-        _fill(root / "filler")
+        fill_drive(root / "filler")
         expected = 3 if state == "good" else 2
         for _ in range(3):
             with pytest.raises(NoSpace, match="The drive is full"):
@@ -85,19 +60,19 @@ def _read_only(root: Path):
             for folder in folders:
                 folder.chmod(0o755)
         return
-    subprocess.run(["mount", "-o", "remount,ro", root], check=True, capture_output=True)
+    remount(root, "ro")
     try:
         yield
     finally:
-        subprocess.run(["mount", "-o", "remount,rw", root], check=True, capture_output=True)
+        remount(root, "rw")
 
 
 @pytest.mark.parametrize("state", ["good", "damaged", "none"])
 def test_a_read_only_root_is_read_refuses_writes_and_recovers(tmp_path, state):
     root = tmp_path / "root"
-    if os.geteuid() == 0 and not _can_mount(root):
+    if os.geteuid() == 0 and not can_mount():
         pytest.skip("needs permission to mount")
-    with _mounted(root) if os.geteuid() == 0 else nullcontext():
+    with mounted_drive(root, "size=400k") if os.geteuid() == 0 else nullcontext():
         root.mkdir(exist_ok=True)
         document = _document(root)
         for _ in range(0 if state == "none" else 3):

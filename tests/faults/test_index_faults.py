@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.drives import can_mount_in_child, on_own_drive, remount
 from support.roots import write_model
 
 from pumas import PumasApi
@@ -405,19 +406,11 @@ def work_on_a_full_drive(root: Path, fill_drive: Callable[[], None], free_drive:
     assert list(library.glob("models.db.damaged-*")) == []
 
 
-def can_mount(folder: Path) -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    command = ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 @pytest.mark.parametrize("mode", ["limit", "drive"])
 def test_a_refresh_on_a_full_drive_fails_with_a_sentence_and_works_again_after(tmp_path, mode):
-    if mode == "drive" and not can_mount(tmp_path):
+    if mode == "drive" and not can_mount_in_child():
         pytest.skip("needs permission to mount")  # the limit shows the same without
-    script = 'mount -t tmpfs -o size=6m none "$0" && exec "$@"'
-    prefix = ["unshare", "-m", "sh", "-c", script, str(tmp_path)] if mode == "drive" else []
+    prefix = on_own_drive(tmp_path, "size=6m") if mode == "drive" else ()
     command = [*prefix, sys.executable, "-c", FULL, mode, str(tmp_path), str(Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, (done.returncode, done.stdout[-200:], done.stderr[-3000:])
@@ -445,7 +438,7 @@ def work_on_a_read_only_drive(drive: Path) -> None:
         end_jobs(api)
         before = shown(api)
     write_model(root / "shared-resources" / "models", "llm/f0/M0", description="changed")
-    subprocess.run(["mount", "-o", "remount,ro", str(drive)], check=True)
+    remount(drive, "ro")
     with PumasApi(root, config=Config(cache_dir=drive / "none")) as api:
         api.prepare_answers()
         end_jobs(api)
@@ -454,16 +447,15 @@ def work_on_a_read_only_drive(drive: Path) -> None:
                 begin().result(30)
             assert shown(api) == before
             check_ready(api, is_needed=False)
-    subprocess.run(["mount", "-o", "remount,rw", str(drive)], check=True)
+    remount(drive, "rw")
     with PumasApi(root, config=Config()) as api:
         assert api.refresh_models().result(30).changed == 1
 
 
 def test_a_read_only_drive_is_served(tmp_path):
-    if not can_mount(tmp_path):
+    if not can_mount_in_child():
         pytest.skip("needs permission to mount")
-    prefix = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(tmp_path)]
-    command = [*prefix, sys.executable, "-c", READ_ONLY, str(tmp_path), str(Path(__file__).parents[1])]
+    command = [*on_own_drive(tmp_path), sys.executable, "-c", READ_ONLY, str(tmp_path), str(Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, (done.returncode, done.stdout[-200:], done.stderr[-3000:])
 

@@ -16,7 +16,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pumas.store import cache_file
+from pumas.store import mounts
 from pumas.store.cache import Cache, Table, clear_cache, open_cache, path_key, row_key
 
 
@@ -26,7 +26,8 @@ def opened(library: Path):
     with ExitStack() as stack:
 
         def start(fallback: Path | None = None, *, is_writable: bool = True) -> Cache:
-            cache = open_cache(library, is_writable=is_writable, fallback=fallback)
+            find = None if fallback is None else lambda: fallback
+            cache = open_cache(library, is_writable=is_writable, fallback=find)
             stack.callback(cache.close)
             return cache
 
@@ -398,14 +399,14 @@ MOUNTS = """\
 )
 def test_the_kind_of_a_file_system(kind, is_near):
     lines = MOUNTS.format(kind=kind).splitlines()
-    assert cache_file.kind_of_mount("/mnt/far away/models", lines) == kind
-    assert cache_file.is_near_kind(kind) is is_near
-    assert cache_file.kind_of_mount("/mnt/farther", lines) == "ext4"
+    assert mounts.kind_of_mount("/mnt/far away/models", lines) == kind
+    assert mounts.is_near_kind(kind) is is_near
+    assert mounts.kind_of_mount("/mnt/farther", lines) == "ext4"
 
 
 def test_this_very_file_system_is_known(tmp_path):
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    assert cache_file.kind_of_mount(str(tmp_path), lines) in {line.split(" - ")[1].split(" ")[0] for line in lines}
+    assert mounts.kind_of_mount(str(tmp_path), lines) in {line.split(" - ")[1].split(" ")[0] for line in lines}
 
 
 # Whose it is

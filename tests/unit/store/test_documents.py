@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import subprocess
 import sys
@@ -10,21 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.documents import DAMAGED, count, names, update
 
 from pumas.errors import Damaged, InvalidInput, Unavailable
-from pumas.store.documents import read_document, recover_document, update_document, write_document
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(re.sub(r"damaged-.*", "damaged-*", one.name) for one in folder.iterdir() if one.name != "locks")
-
-
-def _update(path: Path, change) -> None:
-    update_document(path, change, locks=path.parent / "locks", lock_name=path.name)
-
-
-def _count(value):
-    return {"n": (value or {"n": 0})["n"] + 1}
+from pumas.store.documents import read_document, recover_document, write_document
 
 
 def test_the_form_is_the_contracts(tmp_path):
@@ -47,7 +35,7 @@ def test_a_backup_is_made_of_a_document_that_parses_only(tmp_path):
     write_document(path, {"n": 3})
     assert read_document(path.with_name("a.json.bak")) == {"n": 1}
     assert read_document(path) == {"n": 3}
-    assert _names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
+    assert names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
 
 
 def test_a_backup_has_the_times_and_the_mode_of_what_it_was(tmp_path):
@@ -65,7 +53,7 @@ def test_the_form_of_the_plain_documents(tmp_path):
     for n in range(2):
         write_document(path, {"a": "é😀", "n": n}, is_escaped=True, has_backup=False)
     assert path.read_bytes() == b'{\n  "a": "\\u00e9\\ud83d\\ude00",\n  "n": 1\n}'
-    assert _names(tmp_path) == ["a.json"]
+    assert names(tmp_path) == ["a.json"]
 
 
 def test_the_mode_is_kept_and_a_link_is_replaced(tmp_path):
@@ -106,24 +94,10 @@ def test_what_is_not_json_changes_nothing(tmp_path, value):
 def test_more_than_a_reader_takes_is_not_written(tmp_path):
     with pytest.raises(InvalidInput, match="can't hold more than 16777216 bytes"):
         write_document(tmp_path / "a.json", {"a": "x" * (16 * 1024 * 1024)})
-    assert _names(tmp_path) == []
+    assert names(tmp_path) == []
 
 
-_DAMAGE = [
-    b"{",
-    b"",
-    b"\xff",
-    b'{"a": NaN}',
-    b"[" * 100_000,
-    b'{"a":1} x',
-    b'{"a": "\\ud800"}',
-    b"[1]",
-    b"null",
-    b"\xef\xbb\xbf{}",
-]
-
-
-@pytest.mark.parametrize("data", _DAMAGE, ids=range(len(_DAMAGE)))
+@pytest.mark.parametrize("data", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_document_is_named(tmp_path, data):
     path = tmp_path / "a.json"
     path.write_bytes(data)
@@ -156,38 +130,38 @@ def test_writing_into_something_that_is_no_folder_says_so(tmp_path):
 
 def test_a_failing_change_changes_nothing(tmp_path):
     path = tmp_path / "a.json"
-    _update(path, _count)
+    update(path, count)
 
     def fail(value):
         value["n"] = 99
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        _update(path, fail)
+        update(path, fail)
     with pytest.raises(InvalidInput, match="not an object"):
-        _update(path, lambda value: None)
+        update(path, lambda value: None)
     assert read_document(path) == {"n": 1}
-    assert _names(tmp_path) == ["a.json"]
-    _update(path, _count)
+    assert names(tmp_path) == ["a.json"]
+    update(path, count)
 
 
 def test_a_document_that_may_not_be_read_is_not_overwritten(tmp_path):
     path = tmp_path / "a.json"
     path.symlink_to("a.json")  # a link to itself: the one thing that the superuser can't open either
     with pytest.raises(Unavailable):
-        _update(path, _count)
+        update(path, count)
     assert path.is_symlink()
 
 
 def test_a_document_and_its_backup_of_the_future_are_updated(tmp_path):
     path = tmp_path / "a.json"
     for _ in range(2):
-        _update(path, _count)
+        update(path, count)
     for one in (path, tmp_path / "a.json.bak"):
         os.utime(one, (4_000_000_000, 4_000_000_000))
-    _update(path, _count)
+    update(path, count)
     os.utime(path, (0, 0))
-    _update(path, _count)
+    update(path, count)
     assert read_document(path) == {"n": 4}
     assert read_document(tmp_path / "a.json.bak") == {"n": 3}
 
@@ -201,8 +175,8 @@ def test_the_next_write_removes_what_killed_processes_left(tmp_path):
     for name in dead + kept:
         (tmp_path / name).write_text("{")
     assert recover_document(path) is None
-    _update(path, _count)
-    assert _names(tmp_path) == sorted(["a.json", *kept])
+    update(path, count)
+    assert names(tmp_path) == sorted(["a.json", *kept])
 
 
 @pytest.mark.slow
@@ -211,7 +185,7 @@ def test_two_threads_lose_no_update(tmp_path):
 
     def work() -> None:
         for _ in range(1000):
-            _update(path, _count)
+            update(path, count)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:

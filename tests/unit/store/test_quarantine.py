@@ -4,52 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import threading
 from pathlib import Path
 
 import pytest
+from support.documents import DAMAGED, count, names, update
 
 from pumas.errors import Damaged, Unavailable
-from pumas.store.documents import read_document, recover_document, update_document
+from pumas.store.documents import read_document, recover_document
 from pumas.store.quarantine import keep_damaged, report_damaged
 
-_DAMAGE = [
-    b"{",
-    b"",
-    b"\xff",
-    b'{"a": NaN}',
-    b"[" * 100_000,
-    b'{"a":1} x',
-    b'{"a": "\\ud800"}',
-    b"[1]",
-    b"null",
-    b"\xef\xbb\xbf{}",
-]
 
-
-def _names(folder: Path) -> list[str]:
-    return sorted(re.sub(r"damaged-.*", "damaged-*", one.name) for one in folder.iterdir() if one.name != "locks")
-
-
-def _update(path: Path, change) -> None:
-    update_document(path, change, locks=path.parent / "locks", lock_name=path.name)
-
-
-def _count(value):
-    return {"n": (value or {"n": 0})["n"] + 1}
-
-
-@pytest.mark.parametrize("data", _DAMAGE, ids=range(len(_DAMAGE)))
+@pytest.mark.parametrize("data", DAMAGED, ids=range(len(DAMAGED)))
 def test_an_update_of_a_damaged_document_starts_from_its_backup_and_keeps_the_damage(tmp_path, data):
     path = tmp_path / "a.json"
     for _ in range(3):
-        _update(path, _count)
+        update(path, count)
     path.write_bytes(data)
-    _update(path, _count)
+    update(path, count)
     assert read_document(path) == {"n": 3}
     assert read_document(path.with_name("a.json.bak")) == {"n": 2}
-    assert _names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
+    assert names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
     (kept,) = tmp_path.glob("*.damaged-*")
     assert kept.read_bytes() == data
 
@@ -66,7 +41,7 @@ def test_without_a_good_backup_an_update_starts_from_nothing(tmp_path, backup):
     elif isinstance(backup, bytes):
         (tmp_path / "a.json.bak").write_bytes(backup)
     assert recover_document(path) is None
-    _update(path, _count)
+    update(path, count)
     assert read_document(path) == {"n": 1}
     (kept,) = tmp_path.glob("*.damaged-*")
     assert kept.read_bytes() == b"{"
@@ -80,9 +55,9 @@ def test_what_is_no_file_is_set_aside_too(tmp_path, thing):
         (path / "inside").touch()
     else:
         os.mkfifo(path)
-    _update(path, _count)
+    update(path, count)
     assert read_document(path) == {"n": 1}
-    assert _names(tmp_path) == ["a.json", "a.json.damaged-*"]
+    assert names(tmp_path) == ["a.json", "a.json.damaged-*"]
 
 
 def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, caplog):
@@ -95,7 +70,7 @@ def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, ca
     assert [record.getMessage() for record in caplog.records] == [
         f"a.json is not valid JSON; repair it or move it away ({path}): its backup is used"
     ]
-    assert _names(tmp_path) == ["a.json", "a.json.bak"]
+    assert names(tmp_path) == ["a.json", "a.json.bak"]
     path.write_text("[ 1")
     recover_document(path)
     assert len(caplog.records) == 2
@@ -104,8 +79,8 @@ def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, ca
 def test_an_update_that_reads_a_damaged_document_reports_it_once(tmp_path, caplog):
     path = tmp_path / "a.json"
     path.write_text("{")
-    _update(path, _count)
-    _update(path, _count)
+    update(path, count)
+    update(path, count)
     assert len(caplog.records) == 1
 
 
@@ -120,7 +95,7 @@ def test_damage_that_can_not_be_replaced_is_kept_once(tmp_path):
 
     for _ in range(3):
         with pytest.raises(Unavailable):
-            _update(path, refuse)
+            update(path, refuse)
     assert path.read_text() == "{"
     assert len(list(tmp_path.glob("*.damaged-*"))) == 1
 
@@ -149,19 +124,19 @@ def test_half_a_copy_is_not_kept(tmp_path, monkeypatch):
     (tmp_path / "a.json").symlink_to("/proc/self/mem")  # can be opened, but not read from its beginning
     with pytest.raises(OSError, match="Input/output error"):
         keep_damaged(tmp_path / "a.json")
-    assert _names(tmp_path) == ["a.json"]
+    assert names(tmp_path) == ["a.json"]
 
 
 def test_a_huge_file_is_kept_without_being_read(tmp_path):
     path = tmp_path / "a.json"
     with path.open("wb") as huge:
         huge.truncate(1 << 40)
-    _update(path, _count)
+    update(path, count)
     (kept,) = tmp_path.glob("*.damaged-*")
     assert kept.stat().st_size == 1 << 40
     with path.open("wb") as huge:
         huge.truncate(1 << 40)
-    _update(path, _count)
+    update(path, count)
     assert len(list(tmp_path.glob("*.damaged-*"))) == 2
 
 

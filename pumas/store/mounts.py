@@ -1,0 +1,37 @@
+"""On what kind of file system a folder lies: one of this machine, or one that others share."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+# Where a map is slow, not kept in step between machines, or refused. Of FUSE only the driver of local disks is near.
+_FAR = re.compile("9p|afs|beegfs|ceph|cifs|coda|davfs|drvfs|glusterfs|gpfs|lustre|ncpfs|nfs4?|smb3|smbfs|fuse(?!blk).*")
+
+
+def is_far(folder: Path) -> bool:
+    """Whether a folder lies on a file system of another machine, or of a program; False where that can't be told."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return not is_near_kind(kind_of_mount(os.path.realpath(folder), lines))
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def kind_of_mount(path: str, lines: Sequence[str]) -> str:
+    """Type of the file system of a real path; `lines` are those of mountinfo, described in proc(5)."""
+    best, kind = "", ""
+    for line in lines:
+        fields = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        # The later one of two on one point covers the earlier.
+        if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
+            best, kind = point, fields[fields.index("-") + 1]
+    return kind
+
+
+def is_near_kind(kind: str) -> bool:
+    """Whether files of a type of file system can be mapped with trust, and whether its changes are told."""
+    return _FAR.fullmatch(kind) is None

@@ -1,0 +1,65 @@
+"""Drives of a test's own, small or read-only: real file systems, where they may be mounted.
+
+The superuser mounts them here; whoever may have mounts of their own (`unshare`), for a child.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def can_mount() -> bool:
+    """Whether `mounted_drive` works here."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        suppress(subprocess.CalledProcessError),
+        mounted_drive(Path(folder) / "probe"),
+    ):
+        return True
+    return False
+
+
+@contextmanager
+def mounted_drive(folder: Path, options: str = "rw") -> Iterator[Path]:
+    """An empty drive at `folder`, which is made if it is missing; gone afterwards, with all that is on it."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True, capture_output=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def remount(folder: Path, how: str) -> None:
+    """Make a drive read-only (`ro`), or writable again (`rw`)."""
+    subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True, capture_output=True)
+
+
+def fill_drive(filler: Path) -> None:
+    """Write a file until nothing more goes onto its drive."""
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@cache
+def can_mount_in_child() -> bool:
+    """Whether commands that begin with `on_own_drive` work here."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*on_own_drive(Path("/mnt")), "true"], capture_output=True, check=False).returncode == 0
+
+
+def on_own_drive(folder: Path, options: str = "rw") -> tuple[str, ...]:
+    """The beginning of a command that sees an empty drive at `folder`; nobody else does."""
+    return ("unshare", "-m", "sh", "-c", f'mount -t tmpfs -o {options} none "$0" && exec "$@"', str(folder))
