@@ -11,6 +11,10 @@ from typing import Literal
 
 import msgspec
 
+DocumentRow = tuple[str, str, str, str, str, str, str, str]
+"""A row of the index as its document gives it: id, path, cleaned_name, official_name, model_type, tags_json,
+hashes_json, metadata_json."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable, made by keyword, serialised by msgspec."""

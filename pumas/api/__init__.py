@@ -52,7 +52,7 @@ class PumasApi(HealthOperations, SystemOperations, JobOperations):
         if self._root.index.is_new:
             return True
         try:
-            return self._root.is_writable and not self._root.index.count()
+            return self._root.is_writable and self._root.index.is_empty()
         except PumasError:
             return False  # whoever asks first is told, and has it made again
 

@@ -76,8 +76,7 @@ class ModelOperations:
             InvalidInput: `limit` or `offset` is out of range, or `query` too long.
             Unavailable: The index can't be used now.
         """
-        _check_range("limit", limit, MAX_SEARCH_LIMIT)
-        _check_range("offset", offset, 2**62)
+        _check_page(limit, offset)
         with self._healed():
             page = self._root.index.search(
                 query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
@@ -131,7 +130,7 @@ class ModelOperations:
             return None
         is_first = refresher.is_older_than(math.inf)
         job = self.refresh_models()
-        return job if is_first and not self._root.index.count() else None
+        return job if is_first and self._root.index.is_empty() else None
 
     def _rebuild(self, progress: Progress) -> RefreshReport:
         return self._refresh(progress, anew=True)
@@ -183,8 +182,7 @@ class ModelOperations:
     ) -> ReadyPage | None:
         """The same as `search_models_fts`, its hits as the desktop app reads them; None when they aren't ready."""
         begun = perf_counter()
-        _check_range("limit", limit, MAX_SEARCH_LIMIT)
-        _check_range("offset", offset, 2**62)
+        _check_page(limit, offset)
         with self._healed():
             page = self._root.index.search_rowids(
                 query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
@@ -211,9 +209,10 @@ class ModelOperations:
         write_overrides(layout.library, rel_path, overrides, locks=layout.library_locks)
 
 
-def _check_range(name: str, value: int, most: int) -> None:
-    if not 0 <= value <= most:
-        raise InvalidInput(f"`{name}` must be a whole number from 0 to {most}, not {value}", parameter=name)
+def _check_page(limit: int, offset: int) -> None:
+    for name, value, most in (("limit", limit, MAX_SEARCH_LIMIT), ("offset", offset, 2**62)):
+        if not 0 <= value <= most:
+            raise InvalidInput(f"`{name}` must be a whole number from 0 to {most}, not {value}", parameter=name)
 
 
 def _types(model_type: str | Sequence[str] | None) -> list[str]:

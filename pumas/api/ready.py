@@ -64,14 +64,15 @@ class ReadyRecords:
 
     def listing(self) -> bytes | None:
         """All models as the object of `get_models`, in order of ids."""
-        stamp = self._key(self._index.stamp())
+        key = self._key(self._index.stamp())
         with self._lock:
-            if stamp and self._listing[0] == stamp:
+            if key and self._listing[0] == key:
                 return self._listing[1]
         page = self._index.listed_rowids()
+        key = self._key(page.stamp)
         pieces: list[bytes] = []
         for start in range(0, len(page.rowids), _BATCH):
-            found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], page.stamp)
+            found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], key)
             if found is None:
                 return None
             if found:
@@ -80,26 +81,28 @@ class ReadyRecords:
         pieces.append(b"}")
         listing = b"".join(pieces)
         with self._lock:
-            self._listing = (self._key(page.stamp), listing)
+            self._listing = (key, listing)
         return listing
 
     def hits(self, rowids: Sequence[int], stamp: bytes) -> bytes | None:
         """The hits of one page as the list of `search_models_fts`."""
-        found = self._records([row_key(rowid | _SEARCH) for rowid in rowids], stamp)
+        found = self._records([row_key(rowid | _SEARCH) for rowid in rowids], self._key(stamp))
         return None if found is None else b"[" + b",".join(found) + b"]"
 
-    def _records(self, keys: Sequence[bytes], stamp: bytes) -> list[bytes] | None:
-        key = self._key(stamp)
-        if not key or self._cache.get(Table.META, _STAMP) != key:
+    def _records(self, keys: Sequence[bytes], wanted: bytes) -> list[bytes] | None:
+        if not wanted or not self._is_stamped(wanted):
             return None
         found = self._cache.get_many(Table.RECORDS, keys)
         # Another process may have written meanwhile; it takes the stamp away first.
-        if self._cache.get(Table.META, _STAMP) != key:
+        if not self._is_stamped(wanted):
             return None
         if None in found:
             self._is_lossy = True
             return None
         return [record for record in found if record]
+
+    def _is_stamped(self, key: bytes) -> bool:
+        return self._cache.get(Table.META, _STAMP) == key
 
     def _key(self, stamp: bytes) -> bytes:
         return place_key(_FORM + stamp, self._library) if stamp else b""
@@ -111,11 +114,11 @@ class ReadyRecords:
             Whether the records are those of the index now; if not, `fill` is needed.
         """
         if not changes.total:
-            return not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(self._index.stamp())
+            return not self._is_lossy and self._is_stamped(self._key(self._index.stamp()))
         if changes.is_all_new:
             return False
         with document_lock(self._locks, _STAMP.decode()):
-            if self._cache.get(Table.META, _STAMP) != self._key(changes.stamp_before):
+            if not self._is_stamped(self._key(changes.stamp_before)):
                 return False
             rows, stamp = self._index.rows_at(changes.rowids)
             if stamp != changes.stamp_after:
@@ -134,7 +137,7 @@ class ReadyRecords:
         """
         with document_lock(self._locks, _STAMP.decode()):
             stamp = self._index.stamp()
-            if not stamp or (not self._is_lossy and self._cache.get(Table.META, _STAMP) == self._key(stamp)):
+            if not stamp or (not self._is_lossy and self._is_stamped(self._key(stamp))):
                 return
             self._is_lossy = False
             self._cache.put_many(Table.META, [(_STAMP, b"")])

@@ -17,9 +17,9 @@ from pumas.api.ready import ReadyRecords, place_key
 from pumas.errors import Damaged
 from pumas.jobs import Progress
 from pumas.library.survey import Changed, Survey, changed_in_library, read_rows
-from pumas.models import DocumentProblem, RefreshReport
+from pumas.models import DocumentProblem, DocumentRow, RefreshReport
 from pumas.search.index import Index
-from pumas.search.take_up import Changes, Row
+from pumas.search.take_up import Changes
 from pumas.store.cache import Cache, Table, path_key
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Refresher:
     def _take_up(self, progress: Progress, *, anew: bool) -> tuple[Survey, Changes]:
         try:
             known = None if anew else self._known()
-            return self._take_up_all(progress, anew=anew) if known is None else self._take_up_changed(progress, known)
+            return self._take_up_all(progress, anew=anew) if known is None else self._take_up_changed(progress, *known)
         except Damaged:
             self._index.replace()
             return self._take_up_all(progress, anew=True)
@@ -105,8 +105,7 @@ class Refresher:
         self._remember(found, self._index.stamp() if not changes.total else changes.stamp_after)
         return found.survey, changes
 
-    def _take_up_changed(self, progress: Progress, known: bytes) -> tuple[Survey, Changes]:
-        stamp = self._index.stamp()
+    def _take_up_changed(self, progress: Progress, known: bytes, stamp: bytes) -> tuple[Survey, Changes]:
         found = changed_in_library(self._library, known, cancel=progress.cancel_token)
         if not found.survey.paths and not found.vanished:
             if found.records != known:
@@ -120,13 +119,13 @@ class Refresher:
         self._remember(found, (changes.stamp_after if changes.total else stamp) if is_alone else b"")
         return found.survey, changes
 
-    def _known(self) -> bytes | None:
-        """What was remembered, if the index is still as it was then."""
-        stamp = place_key(self._index.stamp(), self._library)
-        if not stamp or self._cache.get(Table.META, _STAMP) != stamp:
+    def _known(self) -> tuple[bytes, bytes] | None:
+        """What was remembered and the index's stamp, if the index is still as it was then."""
+        stamp = self._index.stamp()
+        if not stamp or self._cache.get(Table.META, _STAMP) != place_key(stamp, self._library):
             return None
         known = self._cache.get(Table.FOLDERS, _SNAPSHOT)
-        return known if known is not None and len(known) % _RECORD_BYTES == 0 else None
+        return (known, stamp) if known is not None and len(known) % _RECORD_BYTES == 0 else None
 
     def _remember(self, found: Changed, stamp: bytes) -> None:
         self._cache.put_many(Table.META, [(_STAMP, b"")])
@@ -134,7 +133,7 @@ class Refresher:
             self._cache.put_many(Table.META, [(_STAMP, place_key(stamp, self._library))])
 
 
-def _told(survey: Survey, progress: Progress) -> Iterator[list[Row]]:
+def _told(survey: Survey, progress: Progress) -> Iterator[list[DocumentRow]]:
     progress.report(0, len(survey.paths), "reading documents")
     return read_rows(
         survey,

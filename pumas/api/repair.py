@@ -1,4 +1,4 @@
-"""Repairs of a launcher root that can't cost a user anything; the table is in `health`.
+"""Repairs of a launcher root that can't cost a user anything; the table is in `examine`.
 
 Each finding is looked at again, under the lock that its file has, before anything is moved: between the examination
 and the repair another process may have put things right.

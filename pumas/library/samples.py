@@ -16,6 +16,8 @@ from pathlib import Path
 from pumas.errors import system_errors
 from pumas.library.naming import normalize_name
 from pumas.store.documents import write_document
+from pumas.store.metadata import METADATA, OVERRIDES
+from pumas.store.times import TimeForm, format_time
 
 _GGUF_STRING = 8  # value type of the GGUF format
 
@@ -92,7 +94,7 @@ def _write_sample(library: Path, sample: _Sample) -> None:
     with system_errors("Writing the sample library"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / sample.file_name).write_bytes(data)
-    now = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    now = format_time(datetime.now(UTC), TimeForm.ZULU)
     document = {
         "model_id": name,
         "family": sample.family,
@@ -116,9 +118,9 @@ def _write_sample(library: Path, sample: _Sample) -> None:
         "files": [{"name": sample.file_name, "original_name": sample.file_name, "size": len(data)}],
         "description": sample.description,
     }
-    write_document(folder / "overrides.json", {})
+    write_document(folder / OVERRIDES.file, {})
     # The document makes the folder a model, so it comes last.
-    write_document(folder / "metadata.json", document)
+    write_document(folder / METADATA.file, document)
 
 
 def _gguf(architecture: str) -> bytes:

@@ -17,16 +17,14 @@ import pumas_native
 
 from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import InvalidInput, PumasError, Unavailable, native_errors
-from pumas.models import DocumentProblem
+from pumas.models import DocumentProblem, DocumentRow
+from pumas.store.metadata import METADATA
 from pumas.store.paths import resolve_inside
 
-DOCUMENT = "metadata.json"
+DOCUMENT = METADATA.file
 # A document may change once more within the same tick of the file system's clock; such a young one is read again.
 _RACY_NS = 2_000_000_000
 _BATCH = 2000  # documents read at once: a few MB of text
-
-# id, path, cleaned_name, official_name, model_type, tags_json, hashes_json, metadata_json
-Row = tuple[str, str, str, str, str, str, str, str]
 
 _REASONS = {
     "vanished": "it vanished",
@@ -128,7 +126,7 @@ def _survey_below_if_there(survey: Survey, folder: str, cancel: pumas_native.Can
 def _resolve_link(library: Path, below: str, survey: Survey) -> Path | None:
     # SECURITY: a document that is a link counts, but not one that shows a file outside the library.
     try:
-        return resolve_inside(library, below, parameter="metadata.json")
+        return resolve_inside(library, below, parameter=DOCUMENT)
     except InvalidInput:
         survey.problems.append(_problem(below, "it is a link that leads out of the library"))
     except PumasError as exc:
@@ -145,7 +143,7 @@ def read_rows(
     *,
     progress: Callable[[int], None] | None = None,
     cancel: pumas_native.CancelToken | None = None,
-) -> Iterator[list[Row]]:
+) -> Iterator[list[DocumentRow]]:
     """Read the documents of a survey in batches; each batch keeps the order of the survey.
 
     A document that makes no model hides nothing: what lies in the folders below it is added to the survey and read.
@@ -168,7 +166,7 @@ def read_rows(
                 progress(survey.read)
 
 
-def _read_next(survey: Survey, cancel: pumas_native.CancelToken | None) -> list[Row] | None:
+def _read_next(survey: Survey, cancel: pumas_native.CancelToken | None) -> list[DocumentRow] | None:
     start = survey.read
     paths = survey.paths[start : start + _BATCH]
     if not paths:

@@ -5,20 +5,17 @@ Nothing here writes: what opening the index would settle is still to be seen.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pumas.models import Finding
+from pumas.models import DocumentRow, Finding
 from pumas.search import schema
-from pumas.search.take_up import Row
+from pumas.search.take_up import differing
 from pumas.store.findings import note, problem
 from pumas.store.reading import Unsound, check, read_database
-
-_COMPARED = ", ".join(schema.COLUMNS[:-1])  # all but the time of writing
 
 # Search rows whose text is not that of their models; the columns c0 … c3 are id, both names and the type.
 _STALE = (
@@ -27,7 +24,7 @@ _STALE = (
     "OR found.c3 IS NOT models.model_type LIMIT 1"
 )
 
-Batches = Callable[[], Iterable[Sequence[Row]]]
+Batches = Callable[[], Iterable[Sequence[DocumentRow]]]
 
 
 @dataclass(slots=True)
@@ -123,19 +120,15 @@ def _examine_drift(path: Path, db: sqlite3.Connection, batches: Batches) -> Find
     )
 
 
-def compare(db: sqlite3.Connection, batches: Iterable[Sequence[Row]]) -> Drift:
+def compare(db: sqlite3.Connection, batches: Iterable[Sequence[DocumentRow]]) -> Drift:
     """Compare the rows of the index with those that the documents give; holds one batch and the ids."""
     drift = Drift()
     unseen = {row[0] for row in db.execute("SELECT id FROM models")}
-    sql = f"SELECT {_COMPARED} FROM models WHERE id IN (SELECT value FROM json_each(?))"
     for batch in batches:
-        stored = set(db.execute(sql, (json.dumps([row[0] for row in batch]),)))
-        for row in batch:
-            if row[0] not in unseen:
-                drift.added += 1
-            elif row not in stored:
-                drift.changed += 1
-            unseen.discard(row[0])
+        found = [row[0] in unseen for row in differing(db, batch)]
+        drift.changed += sum(found)
+        drift.added += len(found) - sum(found)
+        unseen.difference_update(row[0] for row in batch)
     drift.removed = len(unseen)
     return drift
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from pumas.config import MAX_FILTER_VALUES
 from pumas.errors import InvalidInput, Unavailable
+from pumas.models import DocumentRow
 from pumas.search import schema
 from pumas.search.database import Database, transaction
 from pumas.search.query import match_expression
 from pumas.search.take_up import Changes, TakeUp
-from pumas.search.take_up import Row as DocumentRow
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,11 @@ class Index:
         """Models in the index."""
         with self._database.use() as db:
             return int(db.execute("SELECT count(*) FROM models").fetchone()[0])
+
+    def is_empty(self) -> bool:
+        """Whether it holds no model."""
+        with self._database.use() as db:
+            return db.execute("SELECT 1 FROM models LIMIT 1").fetchone() is None
 
     def count_pending_lookups(self) -> int:
         """Models that wait for a look-up on the hub and were not edited by hand."""

@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pumas.models import DocumentRow
 from pumas.search import schema
+from pumas.store.times import TimeForm, format_time
 
 # Beyond this share of changed rows the search table is made anew: cheaper than row by row.
 _REFILL_SHARE = 0.25
-
-# id, path, cleaned_name, official_name, model_type, tags_json, hashes_json, metadata_json
-Row = tuple[str, str, str, str, str, str, str, str]
 
 _METADATA = schema.COLUMNS.index("metadata_json")
 _INSERT = f"INSERT INTO models({', '.join(schema.COLUMNS)}) VALUES ({', '.join('?' * len(schema.COLUMNS))})"
@@ -51,6 +50,16 @@ class Changes:
         return self.added + self.changed + self.moved + self.removed
 
 
+def differing(db: sqlite3.Connection, batch: Sequence[DocumentRow]) -> list[DocumentRow]:
+    """Those rows that the index does not hold as they are.
+
+    All columns are compared: another program may have derived them from the same document otherwise.
+    """
+    sql = f"SELECT {', '.join(schema.COLUMNS[:-1])} FROM models WHERE id IN (SELECT value FROM json_each(?))"
+    stored = set(db.execute(sql, (json.dumps([row[0] for row in batch]),)))
+    return [row for row in batch if row not in stored]
+
+
 class TakeUp:
     """One run. Nothing is written, and no lock taken, before the first difference is seen."""
 
@@ -60,12 +69,14 @@ class TakeUp:
         self._on_write = on_write
         self._changes = Changes()
         self._is_writing = False
-        self._now = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+        self._now = format_time(datetime.now(UTC), TimeForm.ZULU)
         self._known: set[str] = set() if anew else set(schema.ids(db))
         self._is_first_fill = not self._known
         self._movable: dict[str, str] = {}
 
-    def run(self, batches: Iterable[Sequence[Row]], *, scope: Collection[str] | None, gone: Collection[str]) -> Changes:
+    def run(
+        self, batches: Iterable[Sequence[DocumentRow]], *, scope: Collection[str] | None, gone: Collection[str]
+    ) -> Changes:
         """Take up all batches, then let the search table follow.
 
         Args:
@@ -83,9 +94,10 @@ class TakeUp:
                 if self._is_first_fill:
                     self._fill(batch)
                 else:
-                    self._write(self._differing(batch))
+                    self._write(differing(self._db, batch))
             judged = self._known if scope is None else self._known.intersection(scope)
             self._remove(judged - seen)
+            self._changes.model_count = self._db.execute("SELECT count(*) FROM models").fetchone()[0]
             if self._is_writing:
                 self._follow()
                 self._db.execute("COMMIT")
@@ -93,7 +105,6 @@ class TakeUp:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._changes.model_count = self._db.execute("SELECT count(*) FROM models").fetchone()[0]
         return self._changes
 
     def _begin(self) -> None:
@@ -113,7 +124,7 @@ class TakeUp:
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (id INTEGER PRIMARY KEY)")
         self._db.execute("DELETE FROM touched")
 
-    def _fill(self, rows: Sequence[Row]) -> None:
+    def _fill(self, rows: Sequence[DocumentRow]) -> None:
         """Write the rows of an empty index; the search table follows batch by batch, while the next one is read."""
         self._begin()
         last = self._db.execute("SELECT coalesce(max(rowid), 0) FROM models").fetchone()[0]
@@ -133,14 +144,7 @@ class TakeUp:
         for document in twice:
             del self._movable[document]
 
-    def _differing(self, batch: Sequence[Row]) -> list[Row]:
-        ids = json.dumps([row[0] for row in batch])
-        # All columns: another program may have derived them from the same document otherwise.
-        sql = f"SELECT {', '.join(schema.COLUMNS[:-1])} FROM models WHERE id IN (SELECT value FROM json_each(?))"
-        stored = set(self._db.execute(sql, (ids,)))
-        return [row for row in batch if row not in stored]
-
-    def _write(self, rows: Sequence[Row]) -> None:
+    def _write(self, rows: Sequence[DocumentRow]) -> None:
         if not rows:
             return
         self._begin()
@@ -152,7 +156,7 @@ class TakeUp:
         self._changes.changed += known - moved
         self._changes.added += len(rows) - known
 
-    def _move(self, rows: Sequence[Row]) -> int:
+    def _move(self, rows: Sequence[DocumentRow]) -> int:
         count = 0
         for row in rows:
             old = self._movable.pop(row[_METADATA], None) if row[0] not in self._known else None
@@ -179,8 +183,7 @@ class TakeUp:
         kept.extend(rowids)
 
     def _follow(self) -> None:
-        count = self._db.execute("SELECT count(*) FROM models").fetchone()[0]
-        is_much = self._changes.total > _REFILL_SHARE * max(count, 1)
+        is_much = self._changes.total > _REFILL_SHARE * max(self._changes.model_count, 1)
         if self._is_first_fill:
             schema.create_triggers(self._db)
         elif is_much or not self._is_ours:

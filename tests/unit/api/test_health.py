@@ -17,7 +17,7 @@ import pytest
 from support.roots import write_model
 
 from pumas import PumasApi
-from pumas.api.health import examine_root
+from pumas.api.examine import examine_root
 from pumas.api.repair import repair_root
 from pumas.config import Config
 from pumas.errors import UnusableRoot
