@@ -158,6 +158,11 @@ ORIGINAL_CLASSES: dict[str, type[PumasError]] = {
 }
 
 
+def shown(name: str) -> str:
+    """A name that came from outside, short enough for a message."""
+    return name if len(name) <= 100 else f"{name[:100]}…"
+
+
 @contextmanager
 def system_errors(doing: str) -> Iterator[None]:
     """Turn an OSError into one of ours: `doing` says in a few words what was tried."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from pumas.streams import replace_closed_streams
 
 __all__ = ["main"]
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always; 0 when the command did what was asked, else the exit code of the error.
     """
-    _replace_closed_streams()
+    replace_closed_streams()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         # Loaded here, so that Ctrl-C while it loads is answered like any other.
@@ -31,10 +31,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         code = report(exc, is_debug="--debug" in given)
     sys.exit(code)
-
-
-def _replace_closed_streams() -> None:
-    """A parent may have closed them (`pumas list >&-`); then nobody wants the lines."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from pumas.errors import InvalidInput, ModelNotFound, PumasError
+from pumas.errors import InvalidInput, ModelNotFound, PumasError, shown
 from pumas.store.library_documents import Overrides
 from pumas.store.metadata import METADATA, OVERRIDES, Document, load, locate_in_model, save
 from pumas.store.paths import has_file, resolve_inside
@@ -70,6 +70,5 @@ def check_overrides(overrides: Mapping[str, object]) -> None:
         )
     for app_id, specifier in ranges.items():
         if not isinstance(specifier, str):
-            shown = app_id if len(app_id) <= 100 else f"{app_id[:100]}…"
-            message = f'`overrides.version_ranges.{shown}` must be a text such as ">=0.6.0,<1"'
+            message = f'`overrides.version_ranges.{shown(app_id)}` must be a text such as ">=0.6.0,<1"'
             raise InvalidInput(message, parameter="overrides")

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pumas.streams import replace_closed_streams
 
 # A signal during the start ends the start: what takes long to import waits until it can be seen (`main`).
 if TYPE_CHECKING:
@@ -91,10 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `pumas-rpc`; exits with 2 when the arguments, the root or the port can't be used."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    # A parent may have closed them; then nobody wants the lines.
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
+    replace_closed_streams()
     given = _parser().parse_args(arguments)
     from pumas.errors import PumasError  # noqa: PLC0415 - see above
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pumas.config import MAX_BATCH
-from pumas.errors import InvalidInput, PumasError
+from pumas.errors import InvalidInput, PumasError, shown
 from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS, Method, Session, StillRunning
 from pumas.rpc.params import NoParams, read_params
@@ -106,10 +106,9 @@ def _method(request: dict[str, object]) -> Method:
     method = METHODS.get(name) or (_discover_method() if name == "rpc.discover" else None)
     if method is not None:
         return method
-    shown = name if len(name) <= 100 else f"{name[:100]}…"
     if name in _NOT_YET:
-        raise ProtocolError(METHOD_NOT_FOUND, f"Method not available yet: {shown}", "method_not_available")
-    raise ProtocolError(METHOD_NOT_FOUND, f"Method not found: {shown}", "method_not_found")
+        raise ProtocolError(METHOD_NOT_FOUND, f"Method not available yet: {shown(name)}", "method_not_available")
+    raise ProtocolError(METHOD_NOT_FOUND, f"Method not found: {shown(name)}", "method_not_found")
 
 
 def _discover_method() -> Method:

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class StillRunning(Exception):
-    """A job was not waited for to its end; `answer` is what the method says instead of a result."""
+    """A job was not waited for to its end: the answer names it instead of giving a result."""
 
     def __init__(self, job: Job[Any]) -> None:
         super().__init__(job.job_id)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from pumas.errors import InvalidInput
+from pumas.errors import InvalidInput, shown
 
 
 class NoParams(Struct, frozen=True):
@@ -90,8 +90,7 @@ def read_params(kind: type[P], given: object) -> P:
         raise InvalidInput("Expected object")
     unknown = next((name for name in given if name not in fields), None)
     if unknown is not None:
-        shown = unknown if len(unknown) <= 100 else f"{unknown[:100]}…"
-        raise InvalidInput(f"unexpected parameter `{shown}`", parameter=shown)
+        raise InvalidInput(f"unexpected parameter `{shown(unknown)}`", parameter=shown(unknown))
     values = {}
     for name, (annotation, is_required) in fields.items():
         value = given.get(name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 # malloc.h of glibc
 _M_MMAP_THRESHOLD = -3
@@ -30,4 +33,8 @@ def give_back_free_memory() -> None:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    import ctypes  # noqa: PLC0415 - needed by a server only
+
+    return ctypes.CDLL(None)
