@@ -152,7 +152,8 @@ def _contents(path: Path) -> tuple[list[Any], list[list[str]]]:
         "SELECT id, path, cleaned_name, official_name, model_type, tags_json, hashes_json, metadata_json "
         "FROM models ORDER BY id"
     )
-    rows = database.connection().execute(sql).fetchall()
+    with database.use() as db:
+        rows = db.execute(sql).fetchall()
     index = Index(database)
     # Rows of equal rank stand in the order of the walk, so the ids are compared sorted.
     found = [sorted(row.id for row in index.search(text, limit=len(rows), offset=0).rows) for text in SEARCHES]

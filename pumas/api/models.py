@@ -166,8 +166,8 @@ class ModelOperations:
             logger.info("the search table was made again: another program had written it")
         self._fill_ready(progress)
 
-    def ready_listing(self) -> bytes | None:
-        """The object of all models as the desktop app reads it; None when it has to be made from records."""
+    def ready_listing(self) -> Sequence[bytes] | None:
+        """The object of all models as the desktop app reads it, in pieces; None when it has to be made from records."""
         with self._healed():
             return self._root.ready.listing()
 

@@ -1,7 +1,7 @@
 """Answers joined from ready bytes: no row is read and no object is built on the way to the wire.
 
-The cache holds each model's bytes (`library/ready.py`): under its rowid those for the list, under the rowid with the
-highest bit set those for a search, so that a list touches no page of the longer ones. Beside them stands the stamp of
+The cache holds each model's bytes (`library/ready.py`): under its rowid those for a search, under the rowid with the
+highest bit set those for the list, so that a list touches no page of the longer ones. Beside them stands the stamp of
 the index state that they belong to. Whoever reads compares it with the index before and after; when it differs, or
 anything is missing, the answer is None and is made from the rows instead.
 """
@@ -26,9 +26,12 @@ from pumas.store.locks import document_lock
 logger = logging.getLogger(__name__)
 
 _STAMP = b"records"
-_FORM = b"2"  # changes with the shapes in `library/ready.py`
+_FORM = b"3"  # changes with the shapes in `library/ready.py`
 _BATCH = 500  # models held at once, beside the answer itself
-_SEARCH = 1 << 63
+_LISTED = 10_000  # entries of the list that are written at once, 0.3 KB each
+_LIST = 1 << 63  # keys in ascending order fill their pages only behind all others: the list's pages are those to save
+
+_Entry = tuple[bytes, bytes]
 
 
 def hit_of(model: Model, row: Row) -> SearchHit:
@@ -58,12 +61,12 @@ class ReadyRecords:
         self._library = library
         self._locks = locks
         self._lock = Lock()
-        self._listing: tuple[bytes, bytes] = (b"", b"")
+        self._listing: tuple[bytes, list[bytes]] = (b"", [])
         self._is_lossy = False
         """Whether a record was missing although the stamp says that all are there: damage took it."""
 
-    def listing(self) -> bytes | None:
-        """All models as the object of `get_models`, in order of ids."""
+    def listing(self) -> list[bytes] | None:
+        """All models as the object of `get_models`, in order of ids, in pieces that nobody may change."""
         key = self._key(self._index.stamp())
         with self._lock:
             if key and self._listing[0] == key:
@@ -72,21 +75,19 @@ class ReadyRecords:
         key = self._key(page.stamp)
         pieces: list[bytes] = []
         for start in range(0, len(page.rowids), _BATCH):
-            found = self._records([row_key(rowid) for rowid in page.rowids[start : start + _BATCH]], key)
+            found = self._records([row_key(rowid | _LIST) for rowid in page.rowids[start : start + _BATCH]], key)
             if found is None:
                 return None
             if found:
-                pieces += (b",", b",".join(found))
-        pieces[:1] = [b"{"]
-        pieces.append(b"}")
-        listing = b"".join(pieces)
+                pieces.append(b"".join((b"," if pieces else b"{", b",".join(found))))
+        pieces.append(b"}" if pieces else b"{}")
         with self._lock:
-            self._listing = (key, listing)
-        return listing
+            self._listing = (key, pieces)
+        return pieces
 
     def hits(self, rowids: Sequence[int], stamp: bytes) -> bytes | None:
         """The hits of one page as the list of `search_models_fts`."""
-        found = self._records([row_key(rowid | _SEARCH) for rowid in rowids], self._key(stamp))
+        found = self._records([row_key(rowid) for rowid in rowids], self._key(stamp))
         return None if found is None else b"[" + b",".join(found) + b"]"
 
     def _records(self, keys: Sequence[bytes], wanted: bytes) -> list[bytes] | None:
@@ -124,9 +125,10 @@ class ReadyRecords:
             if stamp != changes.stamp_after:
                 return False
             self._cache.put_many(Table.META, [(_STAMP, b"")])
-            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids for bit in (0, _SEARCH)]
+            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids for bit in (0, _LIST)]
             self._cache.delete_many(Table.RECORDS, gone)
-            is_written = self._cache.put_many(Table.RECORDS, self._entries(rows))
+            listed, found = self._entries(rows)
+            is_written = self._cache.put_many(Table.RECORDS, found + listed)
             return is_written and self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
 
     def fill(self, progress: Progress) -> None:
@@ -143,25 +145,33 @@ class ReadyRecords:
             self._cache.put_many(Table.META, [(_STAMP, b"")])
             self._cache.replace_all(Table.RECORDS, [])
             last = done = 0
+            listed: list[_Entry] = []
             while True:
                 progress.report(done, None, "preparing answers")
                 rows, seen = self._index.rows_after(last, _BATCH)
                 if seen != stamp:
                     logger.debug("the index changed while its records were made; the next refresh makes them again")
                     return
+                some, found = self._entries(rows)
+                listed += some
+                # Written at once, the pages of a list lie side by side: reading it maps no others.
+                if listed and (not rows or len(listed) >= _LISTED):
+                    found += listed
+                    listed = []
+                if found and not self._cache.put_many(Table.RECORDS, found):
+                    return
                 if not rows:
                     break
-                if not self._cache.put_many(Table.RECORDS, self._entries(rows)):
-                    return
                 last, done = rows[-1][0], done + len(rows)
             self._cache.put_many(Table.META, [(_STAMP, self._key(stamp))])
 
-    def _entries(self, rows: Iterable[tuple[int, Row]]) -> list[tuple[bytes, bytes]]:
+    def _entries(self, rows: Iterable[tuple[int, Row]]) -> tuple[list[_Entry], list[_Entry]]:
+        """What is kept of each row for the list, and for a search."""
         listed, found = [], []
         for rowid, row in rows:
             model = model_of(row.id, row.metadata_json)
             # Of a row whose document is none, nothing: it is left out of answers, but was not lost.
-            listed.append((row_key(rowid), b"" if model is None else list_entry(model)))
+            listed.append((row_key(rowid | _LIST), b"" if model is None else list_entry(model)))
             hit = b"" if model is None else search_entry(hit_of(model, row), self._library)
-            found.append((row_key(rowid | _SEARCH), hit))
-        return listed + found  # written one after the other, the pages of a list lie side by side
+            found.append((row_key(rowid), hit))
+        return listed, found

@@ -36,7 +36,7 @@ class LauncherRoot:
         folder, is_users_own = chosen_root(None if root is None else Path(root), config)
         is_new = not folder.exists()
         self.config = config
-        self.layout, self.is_writable = open_layout(folder)
+        self.layout, self._is_writable = open_layout(folder)
         if not self.is_writable:
             logger.warning("the launcher root %s is read-only: what is there is served, nothing is written", folder)
         if with_samples and is_users_own and is_new:
@@ -66,6 +66,13 @@ class LauncherRoot:
                 logger.warning("the index can't be opened to be %s: %s", "written" if is_writable else "read", exc)
         self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
         return Index(Database(Path(self._scratch.name) / path.name, is_writable=True))
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether anything can be written into it; one that could only be read is looked at again."""
+        if not self._is_writable:
+            self._is_writable = open_layout(self.layout.root)[1]
+        return self._is_writable
 
     @property
     def has_models(self) -> bool:

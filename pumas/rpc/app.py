@@ -10,6 +10,7 @@ import msgspec
 from pumas.rpc.dispatch import handle
 from pumas.rpc.guard import Guard
 from pumas.rpc.methods import Session
+from pumas.rpc.pieced import PiecedText
 
 _HEALTH = b'{"status": "ok"}'
 
@@ -22,6 +23,8 @@ class _Rpc:
         answer = handle(req.bounded_stream.read(), self._session)
         if answer is None:
             resp.status = falcon.HTTP_NO_CONTENT
+        elif isinstance(answer, PiecedText):
+            resp.stream = answer
         else:
             resp.data = answer
 

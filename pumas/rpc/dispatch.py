@@ -15,6 +15,7 @@ from pumas.errors import InvalidInput, PumasError, shown
 from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS, Method, Session, StillRunning
 from pumas.rpc.params import NoParams, read_params
+from pumas.rpc.pieced import PiecedText
 from pumas.rpc.responses import Running
 
 logger = logging.getLogger(__name__)
@@ -24,9 +25,18 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
 
-_encoder = msgspec.json.Encoder()
 _NOT_YET = frozenset(name for part in LATER.values() for name in part)
 _NO_PARAMS = NoParams()
+
+
+def _joined(value: object) -> object:
+    """What is in pieces becomes one text within a batch."""
+    if isinstance(value, PiecedText):
+        return msgspec.Raw(b"".join(value.pieces))
+    raise TypeError(f"{type(value).__name__} can't be sent")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_joined)
 
 
 class ProtocolError(Exception):
@@ -38,7 +48,7 @@ class ProtocolError(Exception):
         self.kind = kind
 
 
-def handle(body: bytes, session: Session) -> bytes | None:
+def handle(body: bytes, session: Session) -> bytes | PiecedText | None:
     """Answer one body; None when it held notifications only."""
     try:
         request = _parse(body)
@@ -47,7 +57,14 @@ def handle(body: bytes, session: Session) -> bytes | None:
     except ProtocolError as exc:
         return _encoder.encode(_error(None, exc.code, str(exc), exc.kind))
     answer = _handle_one(request, session)
-    return None if answer is None else _encoder.encode(answer)
+    return None if answer is None else _text(answer)
+
+
+def _text(answer: dict[str, object]) -> bytes | PiecedText:
+    result = answer.get("result")
+    if not isinstance(result, PiecedText):
+        return _encoder.encode(answer)
+    return PiecedText([b'{"jsonrpc":"2.0","result":', *result.pieces, b',"id":', _encoder.encode(answer["id"]), b"}"])
 
 
 def _parse(body: bytes) -> object:

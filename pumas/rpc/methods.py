@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from pumas.api import PumasApi
 from pumas.config import JOB_WAIT_S, LONG_CALLS
 from pumas.errors import PumasError
 from pumas.jobs import Job
 from pumas.rpc import params, responses, wrapping
+from pumas.rpc.pieced import PiecedText
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Method:
     """One row of the table."""
 
     name: str
-    call: Callable[[Session, Any], Struct]
+    call: Callable[[Session, Any], Struct | PiecedText]
     summary: str
     result: type[Struct]
     params: type[Struct] = params.NoParams
@@ -78,7 +79,7 @@ class Method:
     """What an answer with `success: false` holds besides `error`."""
 
 
-def _get_models(session: Session, _: params.NoParams) -> Struct:
+def _get_models(session: Session, _: params.NoParams) -> Struct | PiecedText:
     job = session.api.refresh_if_due()
     running = None
     if job is not None:
@@ -90,7 +91,7 @@ def _get_models(session: Session, _: params.NoParams) -> Struct:
             logger.warning("the disk could not be looked at, the index answers: %s", exc)
     listing = session.api.ready_listing() if running is None else None
     if listing is not None:
-        return responses.ReadyModelsResponse(models=Raw(listing))
+        return wrapping.ready_models_response(listing)
     answer = wrapping.models_response(session.api.list_models())
     if running is None:
         return answer

@@ -42,14 +42,6 @@ class ModelsResponse(Response, frozen=True, kw_only=True):
     status: str | UnsetType = UNSET
 
 
-class ReadyModelsResponse(Response, frozen=True, kw_only=True):
-    """Answer of `get_models` from ready bytes; the same text as `ModelsResponse` gives."""
-
-    models: Raw
-    job_id: str | UnsetType = UNSET
-    status: str | UnsetType = UNSET
-
-
 class ReadySearchResponse(Response, frozen=True, kw_only=True):
     """Answer of `search_models_fts` from ready bytes; the same text as `FTSSearchResponse` gives."""
 

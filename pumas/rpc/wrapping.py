@@ -14,6 +14,7 @@ from msgspec import UNSET
 from pumas import models
 from pumas.library.ready import model_data, search_item
 from pumas.rpc import responses
+from pumas.rpc.pieced import PiecedText
 
 _GIB = 1024**3
 
@@ -21,6 +22,11 @@ _GIB = 1024**3
 def models_response(listed: Sequence[models.Model]) -> responses.ModelsResponse:
     """`get_models`: by id, in order of ids."""
     return responses.ModelsResponse(models={model.model_id: model_data(model) for model in listed})
+
+
+def ready_models_response(listing: Sequence[bytes]) -> PiecedText:
+    """`get_models` from ready bytes; the same text as `models_response` gives."""
+    return PiecedText([b'{"success":true,"models":', *listing, b"}"])
 
 
 def search_response(page: models.SearchPage, library: Path) -> responses.FTSSearchResponse:

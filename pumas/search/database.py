@@ -1,4 +1,4 @@
-"""Opening `models.db`: a connection per thread, settings of the contract, a damaged file set aside.
+"""Opening `models.db`: a few connections for all threads, settings of the contract, a damaged file set aside.
 
 `models.db` is the index and can always be made again from the documents, so a file that is not one is renamed
 (never deleted) and replaced by an empty one. The file may be replaced or removed by another process at any time: each
@@ -11,7 +11,6 @@ import logging
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,20 +27,19 @@ logger = logging.getLogger(__name__)
 _BUSY_S = 30.0  # `sqlite.md` §1
 _CLOSE_S = 1.0  # an interrupted statement ends within milliseconds
 
+_IDLE = 8  # connections kept for later; each holds about 0.1 MiB, and up to 2 MiB of the file's pages
+
 # Which file: device and inode; None when there is none.
 _Identity = tuple[int, int] | None
 
 
 class _Connection(sqlite3.Connection):
-    """Closes itself when its thread is gone."""
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it was never opened
-            self.close()
+    generation = 0
+    """Of the file that it was opened for."""
 
 
 class Database:
-    """The open file; `connection()` gives each thread its own."""
+    """The open file; `use()` lends one of its connections."""
 
     def __init__(self, path: Path, *, is_writable: bool) -> None:
         self.path = path
@@ -51,11 +49,10 @@ class Database:
         self.generation = 0
         """Counts the files that were opened at this path."""
         self._identity: _Identity = None
-        self._local = threading.local()
-        self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
+        self._idle: list[_Connection] = []
+        self._lent: set[_Connection] = set()
         self._lock = threading.RLock()
         self._users = threading.Condition()
-        self._active = 0
         self._is_closed = False
         with system_errors("Opening the index"):
             self._open_or_replace()
@@ -67,7 +64,7 @@ class Database:
 
     def _open_or_replace(self) -> None:
         try:
-            self.connection()
+            self._keep(self._connect_current())
         except (sqlite3.Error, ValueError) as exc:
             if not self.is_writable or _passing(exc) is not None:
                 raise _translated(exc, self.path) from exc
@@ -84,62 +81,90 @@ class Database:
             # A file that is not the one found damaged is a new one that another process made.
             if self._identity in (None, _identity(self.path)):
                 self._set_aside()
-            # Connections of other threads may be at work: each is dropped by its own thread, on its next use.
-            self._identity = None
-            self.generation += 1
-            self.connection()
+            self._forget_file()
+            self._keep(self._connect_current())
 
     def _set_aside(self) -> None:
         if os.path.lexists(self.path):
             set_aside(self.path, companions=database_files(self.path)[1:])
 
+    def try_writing(self) -> bool:
+        """Whether it can be written; one that could only be read is looked at again, since drives change."""
+        if self.is_writable or not os.access(self.path.parent, os.W_OK):
+            return self.is_writable
+        with self._lock:
+            self.is_writable = True
+            self._forget_file()
+            try:
+                self._keep(self._connect_current())
+            except (sqlite3.Error, ValueError) as exc:
+                logger.warning("the index %s can still only be read: %s", self.path, exc)
+                self.is_writable = False
+                self._forget_file()
+        return self.is_writable
+
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection for one piece of work; what SQLite raises becomes ours.
+        """A connection for one piece of work, nobody else's meanwhile; what SQLite raises becomes ours.
+
+        A use within a use has another one: it doesn't see what the outer one has not committed.
 
         Raises:
             Unavailable: The database was closed, or can't be used now.
             Damaged: The file is not an index.
         """
+        with _sqlite_errors(self.path):
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+
+    def _take(self) -> _Connection:
         with self._users:
             if self._is_closed:
                 raise Unavailable("Pumas was closed")
-            self._active += 1
-        try:
-            with _sqlite_errors(self.path):
-                yield self.connection()
-        finally:
-            with self._users:
-                self._active -= 1
-                self._users.notify_all()
-
-    def connection(self) -> sqlite3.Connection:
-        """This thread's connection, opened on first use or when another file lies at the path.
-
-        Raises:
-            sqlite3.Error: The file can't be opened or is not a database.
-            ValueError: It is one of another program.
-        """
-        known = getattr(self._local, "connection", None)
-        if known is not None and known[0] == self.generation and self._is_current():
-            connection: sqlite3.Connection = known[1]
-            return connection
-        self._local.connection = None
+            # PERF: the last one given back knows the pages that are asked for most.
+            if self._idle and self._is_current():
+                self._lent.add(connection := self._idle.pop())
+                return connection
         with self._lock:
             if self._identity is not None and not self._is_current():
-                self.generation += 1
-                self._identity = None
+                self._forget_file()
             connection = self._connect_current()
-            self._all.add(connection)
-            self._local.connection = (self.generation, connection)
+        with self._users:
+            self._lent.add(connection)
         return connection
 
-    def _connect_current(self) -> sqlite3.Connection:
+    def _give_back(self, connection: _Connection) -> None:
+        with self._users:
+            self._lent.discard(connection)
+            self._keep(connection)
+            self._users.notify_all()
+
+    def _keep(self, connection: _Connection) -> None:
+        with self._users:
+            is_of_use = connection.generation == self.generation and not connection.in_transaction
+            if is_of_use and len(self._idle) < _IDLE and not self._is_closed:
+                self._idle.append(connection)
+            else:
+                _end(connection)
+
+    def _forget_file(self) -> None:
+        """Another file is to be opened; a connection that is at work is closed when it is given back."""
+        with self._users:
+            self._identity = None
+            self.generation += 1
+            while self._idle:
+                self._idle.pop().close()
+
+    def _connect_current(self) -> _Connection:
         while True:
             before = _identity(self.path)
             connection = self._connect()
             self._identity = _identity(self.path)
             if before in (None, self._identity):
+                connection.generation = self.generation
                 return connection
             connection.close()  # another file came to lie there meanwhile
 
@@ -150,7 +175,7 @@ class Database:
         # While the whole library is away (an unplugged drive) the open file is all there is.
         return current == self._identity or (current is None and not self.path.parent.is_dir())
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         if not self.is_writable:
             return self._connect_read_only()
         for path in database_files(self.path):
@@ -177,7 +202,7 @@ class Database:
                 schema.create_models(db)
                 self.is_new = True
 
-    def _connect_read_only(self) -> sqlite3.Connection:
+    def _connect_read_only(self) -> _Connection:
         # Without write permission SQLite can't make the shared memory of WAL mode; an index that nobody can write to
         # may be read as immutable instead.
         address = f"file:{quote(str(self.path))}?mode=ro"
@@ -200,20 +225,22 @@ class Database:
         """End what is at work and close every connection; the last one to close checkpoints the file."""
         with self._users:
             self._is_closed = True
-        for connection in list(self._all):
-            with suppress(sqlite3.ProgrammingError):
-                connection.interrupt()
-        with self._users:
+            for connection in self._lent:
+                with suppress(sqlite3.ProgrammingError):
+                    connection.interrupt()
             # A connection that is at work in its thread must not be closed by another: that would end the process.
-            if not self._users.wait_for(lambda: self._active == 0, _CLOSE_S):
+            if not self._users.wait_for(lambda: not self._lent, _CLOSE_S):
                 logger.warning("the index is still in use; it is closed with the process")
                 return
-        for connection in list(self._all):
-            with suppress(sqlite3.Error):
-                # An interrupt lasts until the next statement, and would stop the checkpoint.
-                connection.execute("SELECT 1")
-            connection.close()
-        self._all.clear()
+            while self._idle:
+                _end(self._idle.pop())
+
+
+def _end(connection: _Connection) -> None:
+    with suppress(sqlite3.Error):
+        # An interrupt lasts until the next statement, and would stop the checkpoint.
+        connection.execute("SELECT 1")
+    connection.close()
 
 
 def _identity(path: Path) -> _Identity:
@@ -224,8 +251,8 @@ def _identity(path: Path) -> _Identity:
     return status.st_dev, status.st_ino
 
 
-def _open(address: str, *, is_uri: bool = False) -> sqlite3.Connection:
-    # Each thread uses its own; only `close` touches those of others, hence `check_same_thread`.
+def _open(address: str, *, is_uri: bool = False) -> _Connection:
+    # One thread at a time uses it, and that one may change.
     return sqlite3.connect(
         address, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, factory=_Connection, uri=is_uri
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Page:
 class RowidPage:
     """One page as rowids, and the stamp of the state that they belong to."""
 
-    rowids: list[int]
+    rowids: Sequence[int]
     total_count: int
     query: str
     stamp: bytes
@@ -149,7 +150,7 @@ class Index:
         """All models as rowids, in binary order of their paths."""
         with self._reading() as db:
             # The ids are the paths, and their own index holds id and rowid: no row is read.
-            rowids = [row[0] for row in db.execute("SELECT rowid FROM models ORDER BY id")]
+            rowids = array("q", (row[0] for row in db.execute("SELECT rowid FROM models ORDER BY id")))
             return RowidPage(rowids, len(rowids), "", self._stamp(db))
 
     def stamp(self) -> bytes:
@@ -205,7 +206,7 @@ class Index:
         Raises:
             Unavailable: The index can't be written.
         """
-        if not self._database.is_writable:
+        if not self._database.try_writing():
             return False
         with self._database.use() as db:
             if not schema.has_search(db) or (schema.is_ours(db) and schema.is_related_by_rowid(db)):
@@ -245,7 +246,7 @@ class Index:
             Unavailable: The index can't be written.
             Damaged: The file is no longer a database; `replace` it and take up again.
         """
-        if not self._database.is_writable:
+        if not self._database.try_writing():
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with self._database.use() as db:
             changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)

@@ -274,7 +274,7 @@ def check_ready(api: PumasApi, *, is_needed: bool) -> None:
     assert page is not None or not is_needed
     if listing is not None:
         made = wrapping.models_response(api.list_models()).models
-        assert json.loads(listing) == json.loads(msgspec.json.encode(made))
+        assert json.loads(b"".join(listing)) == json.loads(msgspec.json.encode(made))
     if page is not None:
         hits = wrapping.search_response(api.search_models_fts("shared", limit=1000), api.library).models
         assert page.hits == msgspec.json.encode(hits)
@@ -447,9 +447,12 @@ def work_on_a_read_only_drive(drive: Path) -> None:
                 begin().result(30)
             assert shown(api) == before
             check_ready(api, is_needed=False)
-    remount(drive, "rw")
-    with PumasApi(root, config=Config()) as api:
+        remount(drive, "rw")
         assert api.refresh_models().result(30).changed == 1
+        assert api.root.is_writable
+        api.update_model_overrides("llm/f0/M0", {"version_ranges": {}})
+    with PumasApi(root, config=Config()) as api:
+        assert api.get_model("llm/f0/M0").model.description == "changed"
 
 
 def test_a_read_only_drive_is_served(tmp_path):

@@ -217,7 +217,7 @@ def _check_ready(api: PumasApi) -> None:
     assert listing is not None
     assert page is not None
     slow = wrapping.models_response(api.list_models())
-    assert json.loads(listing) == {one: _plain(model) for one, model in slow.models.items()}
+    assert json.loads(b"".join(listing)) == {one: _plain(model) for one, model in slow.models.items()}
     made = wrapping.search_response(api.search_models_fts("shared", limit=1000), api.library)
     assert json.loads(page.hits) == [_plain(hit) for hit in made.models]
 

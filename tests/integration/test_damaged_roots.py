@@ -153,6 +153,10 @@ def test_a_read_only_root_is_served_and_writes_are_refused_with_a_sentence(root,
         answer = client.call("refresh_model_index")
         assert answer["success"] is False
         assert "read-only" in answer["error"]
+        remount(mounted.parent, "rw")
+        assert client.call("refresh_model_index")["success"] is True
+        answer = client.call("update_model_overrides", {"rel_path": "llm/llama/M1", "overrides": {}})
+        assert answer["success"] is True
         client.call("shutdown")
         _, errors = process.communicate(timeout=5)
         assert process.returncode == 0

@@ -52,7 +52,7 @@ def _hits(api, query: str) -> bytes:
 def _check(api, query: str) -> None:
     listing = api.ready_listing()
     assert listing is not None
-    assert listing == msgspec.json.encode(wrapping.models_response(api.list_models()).models)
+    assert b"".join(listing) == msgspec.json.encode(wrapping.models_response(api.list_models()).models)
     ready = api.ready_search(query, limit=50)
     page = api.search_models_fts(query, limit=50)
     assert ready is not None

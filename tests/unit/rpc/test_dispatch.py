@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sqlite3
 import threading
 import time
 from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.roots import write_model
 
 from pumas import PumasApi
 from pumas.rpc.dispatch import handle
 from pumas.rpc.methods import Session
+from pumas.rpc.pieced import PiecedText
 
 
 @pytest.fixture
@@ -25,8 +30,38 @@ def session(library):
 
 
 def _answer(session, request):
-    body = handle(json.dumps(request).encode(), session)
-    return None if body is None else json.loads(body)
+    body = _text(json.dumps(request).encode(), session)
+    return json.loads(body) if body else None
+
+
+def _text(body, session):
+    answer = handle(body, session)
+    return b"".join(answer.pieces) if isinstance(answer, PiecedText) else answer or b""
+
+
+def test_a_list_from_ready_bytes_is_the_same_text_alone_and_in_a_batch(session):
+    listing = {"jsonrpc": "2.0", "id": "ü", "method": "get_models"}
+    made = _answer(session, listing)
+    session.api.prepare_answers()
+    for job in session.api._root.jobs.jobs():
+        job.result(30)
+    alone = handle(json.dumps(listing).encode(), session)
+    assert isinstance(alone, PiecedText)
+    assert json.loads(b"".join(alone.pieces)) == made
+    assert _answer(session, [listing, {"jsonrpc": "2.0", "id": 2, "method": "get_models"}]) == [made, {**made, "id": 2}]
+
+
+@given(st.lists(st.binary(max_size=9)), st.lists(st.tuples(st.integers(-5, 90), st.integers(-1, 20))))
+def test_pieces_read_like_the_file_of_the_joined_text(pieces, reads):
+    ours, file = PiecedText(pieces), io.BytesIO(b"".join(pieces))
+    assert ours.seek(0, os.SEEK_END) == file.seek(0, os.SEEK_END)
+    assert ours.read() == b""
+    for start, size in reads:
+        assert ours.seek(max(0, start)) == file.seek(max(0, start))
+        found = ours.read(size)
+        assert found == file.read(len(found))
+        assert bool(found) == bool(size and file.tell() - len(found) < len(file.getvalue()))
+        assert ours.tell() == file.tell()
 
 
 def test_a_batch_answers_in_order_without_its_notifications(session):
@@ -59,12 +94,12 @@ def test_a_notification_is_carried_out_and_never_answered(session):
 @pytest.mark.parametrize("depth", [2_000, 1_000_000])
 def test_a_deep_body_is_a_parse_error(session, depth):
     body = b'{"id":1,"method":"health_check","params":' + b"[" * depth + b"]" * depth + b"}"
-    assert json.loads(handle(body, session) or b"")["error"]["code"] == -32700
+    assert json.loads(_text(body, session))["error"]["code"] == -32700
 
 
 @pytest.mark.parametrize("text", ['{"id":1,"method":"\\ud800"}', '{"a":Infinity}', "\ufeff{}", "[1,", "'a'", "nul"])
 def test_what_is_not_json_is_a_parse_error(session, text):
-    answer = json.loads(handle(text.encode(), session) or b"")
+    answer = json.loads(_text(text.encode(), session))
     assert answer["error"]["code"] == -32700
     assert answer["id"] is None
 

@@ -219,8 +219,9 @@ def test_texts_that_would_cost_too_much_are_refused(index):
 
 def test_a_full_drive_is_told_and_the_old_state_stays(index, tmp_path):
     index.take_up([[_row("llm/a/A", "alpha")]])
-    pages = index._database.connection().execute("PRAGMA page_count").fetchone()[0]
-    index._database.connection().execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "disk full"
+    with index._database.use() as db:  # the one that the next use has too
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "disk full"
     with pytest.raises(Unavailable, match="drive is full"):
         index.take_up([[_row(f"llm/x/{n}", "words " * 50) for n in range(500)]])
     assert _ids(index, "alpha") == ["llm/a/A"]
