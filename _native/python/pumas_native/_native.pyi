@@ -99,16 +99,10 @@ class Changes:
         """Documents that are as their record says."""
     @property
     def changed(self) -> bytes:
-        """u32 (`I`, the machine's order): entries of the tree to be read, ascending; new and moved ones too."""
+        """u32 (`I`, the machine's order): entries of the tree to be read, ascending; new ones too."""
     @property
     def vanished(self) -> bytes:
-        """16 bytes each: hashes of known records without an entry, in the records' order; moved ones too."""
-    @property
-    def moved(self) -> bytes:
-        """20 bytes each, by entry: hash of a vanished record, u32 LE entry that it became.
-
-        They share inode, mtime_ns and size, and no other vanished record or new entry has these; none on Windows.
-        """
+        """16 bytes each: hashes of known records without an entry, in the records' order."""
     @property
     def records(self) -> bytes:
         """The known records for the next time: one of each document, in the order of the tree."""

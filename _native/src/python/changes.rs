@@ -13,7 +13,6 @@ pub struct Changes {
     unchanged: usize,
     changed: Py<PyBytes>,
     vanished: Py<PyBytes>,
-    moved: Py<PyBytes>,
     records: Py<PyBytes>,
 }
 
@@ -30,17 +29,11 @@ pub fn changed_documents(
         run(py, None, None, |_| scan::changed_documents(tree, known, racy_after_ns).map_err(Failure::from))?;
     let indexes: Vec<u8> = changes.changed.iter().flat_map(|index| index.to_ne_bytes()).collect();
     let hashes: Vec<u8> = changes.vanished.iter().flat_map(|hash| hash.to_be_bytes()).collect();
-    let mut moved = Vec::with_capacity(changes.moved.len() * 20);
-    for (hash, index) in changes.moved {
-        moved.extend_from_slice(&hash.to_be_bytes());
-        moved.extend_from_slice(&index.to_le_bytes());
-    }
     let bytes = |column: &[u8]| PyBytes::new(py, column).unbind();
     Ok(Changes {
         unchanged: changes.unchanged,
         changed: bytes(&indexes),
         vanished: bytes(&hashes),
-        moved: bytes(&moved),
         records: bytes(&changes.records),
     })
 }

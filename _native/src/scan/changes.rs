@@ -36,8 +36,6 @@ pub struct Changes {
     pub changed: Vec<u32>,
     /// Hashes of known records without an entry, in the order of the records.
     pub vanished: Vec<u128>,
-    /// Hash of a vanished record and the new entry that it became, by entry.
-    pub moved: Vec<(u128, u32)>,
     /// The records of all documents of the tree, in its order.
     pub records: Vec<u8>,
 }
@@ -50,9 +48,6 @@ struct Record {
     size: u64,
     ctime_ns: i64,
 }
-
-/// What stays the same when a file gets another path.
-type Identity = (u64, i64, u64);
 
 impl Record {
     /// The record at a position of a row of whole records.
@@ -75,10 +70,6 @@ impl Record {
         out.extend_from_slice(&self.size.to_le_bytes());
         out.extend_from_slice(&self.ctime_ns.to_le_bytes());
     }
-
-    fn identity(&self) -> Identity {
-        (self.inode, self.mtime_ns, self.size)
-    }
 }
 
 /// Compares every document of `tree` (file or link, not directly in the root) with its record.
@@ -100,14 +91,10 @@ pub fn changed_documents(tree: &Tree, known: &[u8], racy_after_ns: i64) -> Resul
     let (partners, vanished) = partners(known, &documents);
     let mut changes = Changes::default();
     changes.records.reserve(documents.len() * RECORD_BYTES);
-    let mut new = Vec::new();
     for ((hash, index), partner) in documents.into_iter().zip(partners) {
         let mut record = record_of(tree, index as usize, hash);
         let is_link = tree.kinds[index as usize] == Kind::Link as u8;
         let is_racy = is_link || record.mtime_ns.max(record.ctime_ns) > racy_after_ns;
-        if partner == Partner::Absent {
-            new.push((record.identity(), index));
-        }
         if !is_racy && matches!(partner, Partner::One(position) if Record::at(position, known) == record) {
             changes.unchanged += 1;
         } else {
@@ -118,8 +105,7 @@ pub fn changed_documents(tree: &Tree, known: &[u8], racy_after_ns: i64) -> Resul
         }
         record.write(&mut changes.records);
     }
-    changes.vanished = vanished.iter().map(|(record, _)| record.hash).collect();
-    changes.moved = moved(vanished, new);
+    changes.vanished = vanished;
     Ok(changes)
 }
 
@@ -146,12 +132,12 @@ enum Partner {
     Repeated,
 }
 
-/// The partner of each document; then the records that are nobody's in the order in which they are
-/// known, each with whether it is the only one of its hash.
+/// The partner of each document; then the hashes of the records that are nobody's, in the order in
+/// which they are known.
 ///
 /// PERF: two sorts and a merge. A hash table misses the cache at every step and takes twice as long for
 /// 100,000 documents; and no records, however made, make this slow.
-fn partners(known: &[u8], documents: &[(u128, u32)]) -> (Vec<Partner>, Vec<(Record, bool)>) {
+fn partners(known: &[u8], documents: &[(u128, u32)]) -> (Vec<Partner>, Vec<u128>) {
     let mut old: Vec<_> = (0..known.len() / RECORD_BYTES)
         .map(|position| (Record::at(position, known).hash, position))
         .collect();
@@ -172,12 +158,11 @@ fn partners(known: &[u8], documents: &[(u128, u32)]) -> (Vec<Partner>, Vec<(Reco
             }
         }
         if !is_found {
-            vanished.push((position, same.len() == 1));
+            vanished.push((position, hash));
         }
     }
     vanished.sort_unstable();
-    let vanished = vanished.into_iter().map(|(position, is_single)| (Record::at(position, known), is_single));
-    (partners, vanished.collect())
+    (partners, vanished.into_iter().map(|(_, hash)| hash).collect())
 }
 
 fn record_of(tree: &Tree, entry: usize, hash: u128) -> Record {
@@ -188,26 +173,6 @@ fn record_of(tree: &Tree, entry: usize, hash: u128) -> Record {
         size: tree.sizes[entry],
         ctime_ns: tree.ctimes_ns[entry],
     }
-}
-
-/// Pairs of one vanished record and one new entry that alone have an identity.
-fn moved(vanished: Vec<(Record, bool)>, mut new: Vec<(Identity, u32)>) -> Vec<(u128, u32)> {
-    // Without an inode number (Windows) equal times and sizes mean nothing.
-    let trusted = vanished.into_iter().filter(|(record, is_single)| *is_single && record.inode != 0);
-    let mut old: Vec<_> = trusted.map(|(record, _)| (record.identity(), record.hash)).collect();
-    old.sort_unstable();
-    new.sort_unstable();
-    let mut moved = Vec::new();
-    for same in old.chunk_by(|a, b| a.0 == b.0) {
-        let [(identity, hash)] = same else { continue };
-        let at = new.partition_point(|entry| entry.0 < *identity);
-        let mut candidates = new[at..].iter().take_while(|entry| entry.0 == *identity);
-        if let (Some((_, index)), None) = (candidates.next(), candidates.next()) {
-            moved.push((*hash, *index));
-        }
-    }
-    moved.sort_unstable_by_key(|(_, index)| *index);
-    moved
 }
 
 /// Hashes paths of folders; those that lie side by side share the path above them.

@@ -52,29 +52,18 @@ def _expected(tree: pumas_native.Tree, root, known: bytes, racy_after_ns: int) -
     count = Counter(record[0] for record in old)
     by_hash = {record[0]: record for record in old}
     hashes = {record[0] for record in documents.values()}
-    changed, records, new = [], [], []
+    changed, records = [], []
     for index, record in documents.items():
         is_racy = tree.kinds[index] == ord("l") or max(record[2], record[4]) > racy_after_ns
         is_same = count[record[0]] == 1 and by_hash[record[0]] == record
         if is_racy or not is_same:
             changed.append(index)
-        if record[0] not in by_hash:
-            new.append((record[1:4], index))
         records.append(RECORD.pack(*record[:4], TRUSTED_NEVER if is_racy else record[4]))
     vanished = list(dict.fromkeys(record[0] for record in old if record[0] not in hashes))
-    gone = [(by_hash[digest][1:4], digest) for digest in vanished if count[digest] == 1]
-    of_gone, of_new = Counter(key for key, _ in gone), Counter(key for key, _ in new)
-    moved = [
-        digest + struct.pack("<I", index)
-        for key, index in new
-        for other, digest in gone
-        if other == key and of_gone[key] == of_new[key] == 1
-    ]
     return {
         "unchanged": len(documents) - len(changed),
         "changed": changed,
         "vanished": b"".join(vanished),
-        "moved": b"".join(moved),
         "records": b"".join(records),
     }
 
@@ -86,7 +75,6 @@ def _check(root, known: bytes, racy_after_ns: int = NEVER) -> pumas_native.Chang
         "unchanged": changes.unchanged,
         "changed": list(memoryview(changes.changed).cast("I")),
         "vanished": changes.vanished,
-        "moved": changes.moved,
         "records": changes.records,
     } == _expected(tree, root, known, racy_after_ns)
     return changes
@@ -141,20 +129,8 @@ def test_what_was_recorded_is_unchanged_in_any_order(tmp_path):
     records = [first.records[at : at + 48] for at in range(0, len(first.records), 48)]
     random.Random(1).shuffle(records)
     again = _check(tmp_path, b"".join(records))
-    assert (again.unchanged, again.changed, again.vanished, again.moved) == (300, b"", b"", b"")
+    assert (again.unchanged, again.changed, again.vanished) == (300, b"", b"")
     assert again.records == first.records
-
-
-def test_a_moved_family_is_told_model_by_model(tmp_path):
-    for name in ("a", "b", "c"):
-        _write(tmp_path, f"llm/old/{name}")
-    known = _check(tmp_path, b"").records
-    (tmp_path / "llm" / "old").rename(tmp_path / "llm" / "new")
-    changes = _check(tmp_path, known)
-    moved = {changes.moved[at : at + 16] for at in range(0, len(changes.moved), 20)}
-    assert moved == {_digest(f"llm/old/{name}") for name in ("a", "b", "c")}
-    assert changes.vanished != b""
-    assert len(changes.changed) == 3 * 4
 
 
 def test_a_young_document_is_changed_this_time_and_next_time(tmp_path):
