@@ -8,6 +8,7 @@ cdef class Matches:
     cdef uint32_t[::1] _words
     cdef uint32_t[::1] _lists
     cdef Py_ssize_t _room
+    cdef bint _is_collected
 
     def __cinit__(self, Arrays arrays not None, list phrases not None):
         cdef Py_ssize_t i, room = 0, word = 0
@@ -106,6 +107,7 @@ cdef class Matches:
                 one.stop = self._union_list(a, one, at, scratch)
             one.count = one.stop - one.start
             at = one.stop
+        self._is_collected = True
 
     cdef Py_ssize_t _union_list(self, Arrays a, _Phrase* one, Py_ssize_t at, _Scratch scratch) noexcept nogil:
         cdef Py_ssize_t start = a._post_starts[one.low], stop = a._post_starts[one.high]
@@ -209,14 +211,14 @@ cdef class Matches:
                 )
         return counts
 
-    def rank(self, list counts not None, int64_t rows, int64_t tokens, Py_ssize_t limit, *, types=None, documents=None, Py_ssize_t gone=0):
+    def rank(self, list counts not None, int64_t rows, int64_t tokens, Py_ssize_t limit, *, types=None, documents=None, Py_ssize_t kept=-1):
         cdef Arrays a = self._arrays
         cdef _Filter chosen = _Filter(types, documents)
         cdef double[::1] norms
         cdef double[::1] weights = np.empty(max(self.phrases, 1), np.float64)
         cdef Py_ssize_t[::1] cursors = np.empty(max(self.phrases, 1), np.intp)
         cdef _Scratch scratch
-        cdef Py_ssize_t i, total, most = 0
+        cdef Py_ssize_t i, total = -1, most = 0
         cdef _Heap heap
         if len(counts) != self.phrases or rows < 1 or tokens < 1 or limit < 0:
             raise ValueError("a number is out of range")
@@ -227,18 +229,51 @@ cdef class Matches:
         norms = a._norms_of(<double>tokens / <double>rows)
         for i in range(self.phrases):
             weights[i] = _weight(rows, counts[i])
-            most += self._phrases[i].stop - self._phrases[i].start
+            most += self._phrases[i].count
         heap = _Heap(min(limit, most, a.documents))
-        scratch = a._scratch()
-        with nogil:
-            total = self._rank(a, heap, weights, norms, cursors, chosen, scratch)
-            heap.sort()
-        a._pool.append(scratch)
+        if self.phrases == 1 and not chosen.has_types:
+            total = self._rank_champions(a, heap, weights[0], norms, chosen, kept)
+        if total < 0:
+            scratch = a._scratch()
+            with nogil:
+                if not self._is_collected:
+                    self._collect(a, scratch)
+                total = self._rank(a, heap, weights, norms, cursors, chosen, scratch)
+            a._pool.append(scratch)
+        heap.sort()
         return (
             [a._rowids[heap.documents[i]] for i in range(heap.size)],
             [-heap.scores[i] for i in range(heap.size)],
             total,
         )
+
+    cdef Py_ssize_t _rank_champions(
+        self, Arrays a, _Heap heap, double weight, const double[::1] norms, _Filter chosen, Py_ssize_t kept
+    ) noexcept nogil:
+        """The hits of one word from its champions; -1 where they may not hold the whole page.
+
+        The score rises with the frequency and falls with the length, and a document that is none is beaten by
+        `CHAMPIONS` others in both.
+        """
+        cdef const _Phrase* one = &self._phrases[0]
+        cdef Py_ssize_t i, left_out = 0
+        cdef uint32_t document
+        cdef double frequency
+        if one.heavy < 0 or a._heavy[one.heavy, CHAMPIONS] == a._heavy[one.heavy, CHAMPIONS_STOP]:
+            return -1
+        if heap.room > a.champions or (chosen.has_documents and kept < 0):
+            return -1
+        for i in range(a._heavy[one.heavy, CHAMPIONS], a._heavy[one.heavy, CHAMPIONS_STOP]):
+            document = a._champions[i] >> 8
+            if chosen.has_documents and not chosen.documents[document]:
+                left_out += 1
+                continue
+            frequency = <double>(a._champions[i] & MANY)
+            heap.offer(weight * ((frequency * (K1 + 1.0)) / (frequency + norms[a._lengths[document]])), document)
+        if heap.room + left_out > a.champions:
+            heap.size = 0
+            return -1
+        return kept if chosen.has_documents else one.count
 
     cdef Py_ssize_t _rank(
         self, Arrays a, _Heap heap, const double[::1] weights, const double[::1] norms, Py_ssize_t[::1] cursors,

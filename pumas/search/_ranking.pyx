@@ -25,7 +25,6 @@ cdef enum Source:
     POSTS
     UNIONS
     SCRATCH
-    LATER  # a heavy range, whose champions may do
 
 
 cdef struct _Phrase:
@@ -137,7 +136,7 @@ cdef class _Filter:
 
 cdef class Arrays:
     cdef readonly dict arrays
-    cdef readonly Py_ssize_t documents, terms
+    cdef readonly Py_ssize_t documents, terms, champions
     cdef const uint8_t[::1] _term_bytes
     cdef const uint32_t[::1] _term_starts, _posts, _post_starts, _next, _next_starts, _tokens, _token_starts
     cdef const uint16_t[::1] _lengths, _types
@@ -149,8 +148,9 @@ cdef class Arrays:
     cdef Py_ssize_t _longest
     cdef list _pool
 
-    def __init__(self, dict arrays not None):
+    def __init__(self, dict arrays not None, Py_ssize_t champions):
         self.arrays = arrays
+        self.champions = champions
         self._term_bytes = arrays["term_bytes"]
         self._term_starts = arrays["term_starts"]
         self._posts = arrays["posts"]
@@ -173,10 +173,13 @@ cdef class Arrays:
 
     def match(self, list phrases not None):
         cdef Matches found = Matches(self, phrases)
-        cdef _Scratch scratch = self._scratch()
-        with nogil:
-            found._collect(self, scratch)
-        self._pool.append(scratch)
+        cdef _Scratch scratch
+        # One heavy range may be answered by its champions, without its list.
+        if found.phrases != 1 or found._phrases[0].heavy < 0:
+            scratch = self._scratch()
+            with nogil:
+                found._collect(self, scratch)
+            self._pool.append(scratch)
         return found
 
     cdef _Scratch _scratch(self):

@@ -58,7 +58,7 @@ class Postings:
     @cached_property
     def ranking(self) -> RankingArrays:
         """The arrays as the compiled module takes them."""
-        return RankingArrays(self.arrays)
+        return RankingArrays(self.arrays, CHAMPIONS)
 
     @cached_property
     def types(self) -> dict[bytes, int]:

@@ -83,9 +83,14 @@ class Ranker:
         if not phrases or not self._rows or not self._tokens:
             return RankedPage([], [], 0, query.expression)
         found = [(part, part.postings.ranking.match(phrases)) for part in self._parts]
-        counts = [sum(each) for each in zip(*(part.counts(matches) for part, matches in found), strict=True)]
-        numbers = (counts, self._rows, self._tokens, offset + limit)
-        pages = [matches.rank(*numbers, **part.filters(model_types, tags)) for part, matches in found]
+        kept = [part.counts(matches) for part, matches in found]
+        counts = [sum(each) for each in zip(*kept, strict=True)]
+        pages = [
+            matches.rank(
+                counts, self._rows, self._tokens, offset + limit, kept=-1 if tags else mine[0], **part.filters(model_types, tags)
+            )
+            for (part, matches), mine in zip(found, kept, strict=True)
+        ]
         rowids, ranks = _merged(pages)
         return RankedPage(
             rowids[offset : offset + limit],
@@ -111,7 +116,7 @@ class _Part:
             return matches.counts
         return [all_ - gone for all_, gone in zip(matches.counts, matches.count_among(self._gone), strict=True)]
 
-    def filters(self, model_types: Sequence[str], tags: Sequence[str]) -> dict[str, np.ndarray | int | None]:
+    def filters(self, model_types: Sequence[str], tags: Sequence[str]) -> dict[str, np.ndarray | None]:
         """What `Matches.rank` takes of the filters; one flag per type, one per document."""
         kept = self._kept
         for tag in dict.fromkeys(tags):
@@ -123,7 +128,7 @@ class _Part:
             types = np.zeros(len(self.postings.types) + 1, np.uint8)
             numbers = (self.postings.types.get(storable(one).encode()) for one in model_types)
             types[[number for number in numbers if number is not None]] = 1
-        return {"types": types, "documents": kept, "gone": 0 if tags else len(self._gone)}
+        return {"types": types, "documents": kept}
 
 
 def _merged(pages: list[tuple[list[int], list[float], int]]) -> tuple[list[int], list[float]]:
