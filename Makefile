@@ -69,7 +69,7 @@ lint-style: $(STAMPS)/tests
 lint-types: $(RUNTIME) $(STAMPS)/tests
 	$(BIN)/mypy --explicit-package-bases pumas benchmarks tests
 	$(BIN)/mypy .ci/*.py wheels/*.py
-	$(BIN)/python -m mypy.stubtest pumas_native._native pumas.search._ranking --allowlist .ci/stubtest-allowlist.txt
+	$(BIN)/python -m mypy.stubtest pumas_native._native pumas.search._ranking --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist.txt
 
 lint-project: $(RUNTIME) $(STAMPS)/tests
 	$(BIN)/lint-imports --no-logo

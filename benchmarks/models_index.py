@@ -15,7 +15,19 @@ _FAMILIES = tuple(
     "llama qwen mistral gemma phi deepseek falcon yi solar nomic sdxl flux pony esrgan whisper bark bert gpt t5 clip "
     "mamba command granite olmo smollm stablelm vicuna wizard zephyr starcoder".split()
 )
-_STYLES = ("instruct", "chat", "coder", "base", "anime", "realistic", "distill", "merge", "turbo", "lightning", "uncensored")
+_STYLES = (
+    "instruct",
+    "chat",
+    "coder",
+    "base",
+    "anime",
+    "realistic",
+    "distill",
+    "merge",
+    "turbo",
+    "lightning",
+    "uncensored",
+)
 _FORMS = ("Q4_K_M", "Q8_0", "Q5_K_S", "Q6_K", "IQ2_XS", "fp16", "bf16", "pruned", "GPTQ", "AWQ")
 _TAGS = ("gguf", "text-generation", "conversational", "en", "de", "code", "license:apache-2.0", "lora", "text-to-image")
 _WORDS = tuple(

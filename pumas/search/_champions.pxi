@@ -8,7 +8,9 @@ cdef enum:
     CHAMPIONS_STOP
     UNION
     UNION_STOP
-    HEAVY_COLUMNS
+    COLUMNS
+
+HEAVY_COLUMNS = COLUMNS
 
 
 cdef class Heavy:
@@ -44,7 +46,7 @@ cdef class Heavy:
     def run(self):
         with nogil:
             self._walk(0, <uint32_t>(self._term_starts.shape[0] - 1), 0)
-        rows = _array(self._rows, np.uint32).reshape(-1, HEAVY_COLUMNS)
+        rows = _array(self._rows, np.uint32).reshape(-1, COLUMNS)
         return {
             "heavy": rows[np.lexsort((rows[:, 1], rows[:, 0]))],
             "champions": _array(self._champions, np.uint32),

@@ -259,3 +259,4 @@ cdef class Arrays:
 
 
 include "_matching.pxi"
+include "_checking.pxi"

@@ -21,14 +21,17 @@ one without positions only takes the older one away.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from pumas.search._ranking import Documents, Segment, merge
 from pumas.search.schema import SEARCH_COLUMNS
 
-Arrays = dict[str, np.ndarray]
+Arrays: TypeAlias = dict[str, npt.NDArray[np.generic]]
+_Reader: TypeAlias = Callable[[sqlite3.Connection, Documents], list[Segment]]
 
 _VERSION = 4  # of the format of the data; `secure-delete` and contentless tables make others
 _PAGE_BITS = 37
@@ -69,7 +72,7 @@ def read_arrays_slowly(db: sqlite3.Connection) -> Arrays:
     return _merged(db, _read_vocabulary)
 
 
-def _merged(db: sqlite3.Connection, read) -> Arrays:
+def _merged(db: sqlite3.Connection, read: _Reader) -> Arrays:
     documents = _documents(db)
     try:
         return merge(read(db, documents), documents)

@@ -4,7 +4,8 @@ Documents are ordinals in order of rowid, terms are numbers in order of their by
 one contiguous range of postings. All arrays are flat, little-endian.
 
     term_bytes u8, term_starts u32       the terms one after the other
-    posts u32, post_starts u32           per term its documents, ascending: document << 8 | occurrences; 255 = 255 or more
+    posts u32, post_starts u32           per term its documents, ascending: document << 8 | occurrences;
+                                         255 = 255 or more
     next u32, next_starts u32            per occurrence, in order of `posts`, the term after it; 1 << 31 = column ends
     tokens u32, token_starts u32         per document its terms in order of the text; + 1 << 31 at the end of a column
     lengths u16, rowids i64              per document its tokens, its rowid
@@ -26,6 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -195,4 +197,4 @@ def _starts(sizes: Iterable[int]) -> np.ndarray:
 def _texts(arrays: Arrays, name: str) -> Iterator[bytes]:
     data = arrays[f"{name}_bytes"].tobytes()
     starts = arrays[f"{name}_starts"].tolist()
-    return (data[begin:end] for begin, end in zip(starts, starts[1:], strict=False))
+    return (data[begin:end] for begin, end in pairwise(starts))

@@ -45,7 +45,10 @@ def parse_query(text: str) -> Query:
     if len(words) > MAX_QUERY_WORDS:
         raise InvalidInput(f"`query` has more than {MAX_QUERY_WORDS} words; shorten it", parameter="query")
     filters = [_FILTER.fullmatch(word) if ":" in word else None for word in words]
-    prefixes = (f"{found[1]}:{quote(found[2])}*" if found else f"{quote(word)}*" for word, found in zip(words, filters, strict=True))
+    prefixes = (
+        f"{found[1]}:{quote(found[2])}*" if found else f"{quote(word)}*"
+        for word, found in zip(words, filters, strict=True)
+    )
     return Query(words, " OR ".join(prefixes), any(filters))
 
 

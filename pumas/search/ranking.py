@@ -87,7 +87,12 @@ class Ranker:
         counts = [sum(each) for each in zip(*kept, strict=True)]
         pages = [
             matches.rank(
-                counts, self._rows, self._tokens, offset + limit, kept=-1 if tags else mine[0], **part.filters(model_types, tags)
+                counts,
+                self._rows,
+                self._tokens,
+                offset + limit,
+                kept=-1 if tags else mine[0],
+                **part.filters(model_types, tags),
             )
             for (part, matches), mine in zip(found, kept, strict=True)
         ]
