@@ -34,6 +34,7 @@ setup(
             "initializedcheck": IS_CHECKED,
             "cdivision": True,
             "autotestdict": False,
+            "auto_pickle": False,
         },
     ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if IS_LIMITED else {},

@@ -4,16 +4,17 @@ What the arrays hold is said in `pumas/search/postings.py`, the format of the pa
 bounds-checked: `Arrays` are ranked with only when they were built here or `find_fault` found nothing.
 """
 
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
-_Named: TypeAlias = dict[str, npt.NDArray[np.generic]]
+_Named: TypeAlias = dict[str, npt.NDArray[np.integer[Any]]]
 
 HEAVY_COLUMNS: int
 """Columns of the table of heavy ranges."""
 
+@final
 class Documents:
     """The rows of the search table, in order, with the lengths of their columns."""
 
@@ -34,6 +35,7 @@ class Documents:
     def column_totals(self) -> list[int]:
         """Tokens per column."""
 
+@final
 class Segment:
     """Terms and postings of one segment of the index. After a ValueError it is of no use."""
 
@@ -64,13 +66,15 @@ def merge(segments: list[Segment], documents: Documents) -> _Named:
         ValueError: Positions and sizes don't belong together.
     """
 
+@final
 class Heavy:
     """Champions and merged lists of the ranges of terms that have many postings."""
 
     def __init__(self, arrays: _Named, heavy_from: int, union_from: int, kept: int) -> None:
-        """Take the arrays of `merge`.
+        """Choose what is kept.
 
         Args:
+            arrays: Those of `merge`.
             heavy_from: Postings of a range that has champions.
             union_from: Postings of a range of several terms whose merged list is kept.
             kept: A document is a champion unless so many others beat it.
@@ -78,6 +82,7 @@ class Heavy:
     def run(self) -> _Named:
         """Make the arrays `heavy`, `champions` and `unions`; without the GIL."""
 
+@final
 class Arrays:
     """The arrays of one state of the table, ready to rank; may be used by several threads at once."""
 
@@ -96,10 +101,11 @@ class Arrays:
 def find_fault(arrays: Arrays) -> str | None:
     """What points outside or is out of order; None when the arrays can be ranked with."""
 
+@final
 class Matches:
     """The documents of each phrase of a query."""
 
-    def __init__(self, arrays: Arrays, phrases: list[list[bytes]]) -> None:
+    def __new__(cls, arrays: Arrays, phrases: list[list[bytes]]) -> Self:
         """Use `Arrays.match`."""
     @property
     def phrases(self) -> int: ...

@@ -1,5 +1,6 @@
 # The one compiled module: reading FTS5's leaf pages, and ranking. What it answers for stands in `_ranking.pyi`.
 
+cimport cython
 from libc.math cimport log
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
@@ -37,6 +38,7 @@ cdef struct _Phrase:
     Py_ssize_t count         # documents
 
 
+@cython.final
 cdef class _Scratch:
     """What a call needs beside its lists; all zero between two calls."""
 
@@ -49,6 +51,7 @@ cdef class _Scratch:
         self.counts = np.zeros((documents + 7) // 8 * 8, np.uint8)
 
 
+@cython.final
 cdef class _Heap:
     """The best so far, the worst of them on top."""
 
@@ -118,6 +121,7 @@ cdef inline bint _is_worse(double a_score, uint32_t a, double b_score, uint32_t 
     return a_score < b_score or (a_score == b_score and a > b)
 
 
+@cython.final
 cdef class _Filter:
     """Which documents may be answered."""
 
@@ -134,6 +138,7 @@ cdef class _Filter:
             self.documents = documents
 
 
+@cython.final
 cdef class Arrays:
     cdef readonly dict arrays
     cdef readonly Py_ssize_t documents, terms, champions

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ import numpy.typing as npt
 from pumas.search._ranking import Documents, Segment, merge
 from pumas.search.schema import SEARCH_COLUMNS
 
-Arrays: TypeAlias = dict[str, npt.NDArray[np.generic]]
+Arrays: TypeAlias = dict[str, npt.NDArray[np.integer[Any]]]
 _Reader: TypeAlias = Callable[[sqlite3.Connection, Documents], list[Segment]]
 
 _VERSION = 4  # of the format of the data; `secure-delete` and contentless tables make others
@@ -114,10 +114,7 @@ def _varints(record: bytes) -> Iterator[int]:
     value = length = 0
     for byte in record:
         length += 1
-        if length == 9:
-            value = value << 8 | byte
-        else:
-            value = value << 7 | byte & 0x7F
+        value = value << 8 | byte if length == 9 else value << 7 | byte & 0x7F
         if length == 9 or byte < 0x80:
             yield value
             value = length = 0

@@ -45,7 +45,7 @@ def check_scores(db: sqlite3.Connection, postings: Postings) -> int:
 
 def _queries(postings: Postings) -> Iterator[str]:
     """One to three words each, every third of them a phrase; taken from the texts, the same for the same postings."""
-    random = Random(len(postings.arrays["posts"]))
+    random = Random(len(postings.arrays["posts"]))  # noqa: S311 - a sample, no secret
     tokens = postings.arrays["tokens"]
     for _ in range(_QUERIES if len(tokens) else 0):
         words = []

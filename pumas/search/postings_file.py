@@ -22,6 +22,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -180,5 +181,10 @@ def _fault_of_filters(arrays: Arrays) -> str | None:
     return None
 
 
-def _is_offsets(starts: npt.NDArray[np.generic], last: int) -> bool:
-    return len(starts) > 0 and starts[0] == 0 and starts[-1] == last and bool(np.all(np.diff(starts.astype(np.int64)) >= 0))
+def _is_offsets(starts: npt.NDArray[np.integer[Any]], last: int) -> bool:
+    return (
+        len(starts) > 0
+        and starts[0] == 0
+        and starts[-1] == last
+        and bool(np.all(np.diff(starts.astype(np.int64)) >= 0))
+    )

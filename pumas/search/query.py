@@ -16,7 +16,6 @@ from pumas.config import MAX_QUERY_CHARACTERS, MAX_QUERY_WORDS
 from pumas.errors import InvalidInput
 from pumas.search.schema import SEARCH_COLUMNS
 
-
 # FTS5's barewords are ASCII letters, digits, `_` and everything beyond ASCII; `_` separates tokens, so it is quoted.
 _BAREWORD = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff]+")
 _FILTER = re.compile(rf"({'|'.join(SEARCH_COLUMNS)}):([^:]+)")

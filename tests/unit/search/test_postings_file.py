@@ -67,7 +67,9 @@ def test_no_rows(tmp_path):
     with closing(make_table(1, 0)) as db:
         write_postings(build_postings(db), tmp_path / "empty")
     ranker = Ranker(open_postings(tmp_path / "empty").verify(), Tokenizer())
-    assert ranker.rank("llama", limit=10).rowids == []
+    page = ranker.rank("llama", limit=10)
+    assert page is not None
+    assert page.rowids == []
 
 
 def test_a_mapped_file_can_be_replaced(postings, path, tmp_path):
@@ -75,7 +77,9 @@ def test_a_mapped_file_can_be_replaced(postings, path, tmp_path):
     with closing(make_table(2, 10)) as db:
         write_postings(build_postings(db), path)
         second = Ranker(open_postings(path).verify(), Tokenizer())
-        assert second.rank("a", limit=99).rowids == [rowid for rowid, _ in expected(db, "a")]
+        page = second.rank("a", limit=99)
+        assert page is not None
+        assert page.rowids == [rowid for rowid, _ in expected(db, "a")]
     assert np.array_equal(first.arrays["posts"], postings.arrays["posts"])
 
 
@@ -83,7 +87,7 @@ def test_a_mapped_file_can_be_replaced(postings, path, tmp_path):
 def test_another_size_is_refused(path, size):
     data = path.read_bytes()
     path.write_bytes(data + b"\0" if size == 1 else data[:size])
-    with pytest.raises(DamagedPostings, match="short|size|header"):
+    with pytest.raises(DamagedPostings, match=r"short|size|header"):
         open_postings(path)
 
 
