@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -17,8 +18,9 @@ IS_LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")  # a free-threaded 
 ranking = Extension(
     "pumas.search._ranking",
     ["pumas/search/_ranking.pyx"],
+    depends=sorted(map(str, Path("pumas/search").glob("_*.pxi"))),  # what it includes
     # The scores are FTS5's to the last bit: no operation may be fused with another or be reordered.
-    extra_compile_args=[] if os.name == "nt" else ["-O3", "-ffp-contract=off"],
+    extra_compile_args=[] if os.name == "nt" else ["-O3", "-g0", "-ffp-contract=off"],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if IS_LIMITED else [],
     py_limited_api=IS_LIMITED,
 )
