@@ -18,6 +18,7 @@ MANIFEST := --locked --manifest-path _native/Cargo.toml
 # Folders too: they change when a file goes away.
 NATIVE := $(wildcard _native/*.toml _native/Cargo.lock _native/README.md) \
   $(shell find _native/src _native/python -name __pycache__ -prune -o -print)
+COMPILED := setup.py $(wildcard pumas/search/*.pyx pumas/search/*.pxi)
 RUNTIME := $(STAMPS)/native $(STAMPS)/package
 
 export PYTHON
@@ -30,7 +31,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help run test test-native lint lint-style lint-types lint-project lint-native format bench wheels clean
-.PHONY: tools lint-tools test-faults
+.PHONY: tools lint-tools test-checked test-faults
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +51,12 @@ endif
 test-native: | tools ## the tests of the native code (no Python needed)
 	cargo test $(MANIFEST) --quiet
 
+# It leaves no stamp: whatever is made next builds the module without checks again.
+test-checked: $(STAMPS)/native $(STAMPS)/tests ## the tests of search, the ranking module built with its bounds checks
+	rm -f $(STAMPS)/package
+	PYTHONWARNINGS=ignore PUMAS_CHECKED=1 $(PIP) install --quiet $(PINNED) --editable .
+	$(BIN)/pytest tests/unit/search tests/property tests/contract --numprocesses 2
+
 test-faults: $(RUNTIME) $(STAMPS)/tests ## the fault tests, 100 rounds
 	PUMAS_FAULT_ROUNDS=100 $(BIN)/pytest tests/faults --timeout 0 -p no:randomly
 
@@ -62,7 +69,7 @@ lint-style: $(STAMPS)/tests
 lint-types: $(RUNTIME) $(STAMPS)/tests
 	$(BIN)/mypy --explicit-package-bases pumas benchmarks tests
 	$(BIN)/mypy .ci/*.py wheels/*.py
-	$(BIN)/python -m mypy.stubtest pumas_native._native --allowlist .ci/stubtest-allowlist.txt
+	$(BIN)/python -m mypy.stubtest pumas_native._native pumas.search._ranking --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist.txt
 
 lint-project: $(RUNTIME) $(STAMPS)/tests
 	$(BIN)/lint-imports --no-logo
@@ -90,6 +97,7 @@ wheels: $(STAMPS)/wheels ## build both wheels into wheels/dist and try them in a
 clean: ## remove everything that make made
 	rm -rf $(VENV) _native/target build wheels/dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -f pumas/search/_ranking*.so pumas/search/_ranking*.pyd
 	find pumas tests benchmarks wheels .ci _native/python -name __pycache__ -prune -exec rm -rf {} +
 
 tools:
@@ -119,7 +127,7 @@ $(STAMPS)/native: $(STAMPS)/pip $(NATIVE) | tools
 	$(END)
 
 # setuptools warns at length that an editable install is one.
-$(STAMPS)/package: $(STAMPS)/pip pyproject.toml | $(STAMPS)/native
+$(STAMPS)/package: $(STAMPS)/pip pyproject.toml $(COMPILED) | $(STAMPS)/native
 	$(BEGIN)
 	PYTHONWARNINGS=ignore $(PIP) install --quiet $(PINNED) --editable .
 	$(END)

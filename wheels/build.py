@@ -1,10 +1,10 @@
 """Builds the wheels of both distributions into `wheels/dist` and has them checked.
 
     wheels/dist/pumas_native-X.Y.Z-cp311-abi3-manylinux_*.whl    compiled; one for every Python from 3.11 on
-    wheels/dist/pumas_library-X.Y.Z-py3-none-any.whl             Python only
+    wheels/dist/pumas_library-X.Y.Z-cp311-abi3-manylinux_*.whl   Python and one compiled module, in the same way
 
-auditwheel gives the native wheel the widest manylinux tag that the C library of this machine permits, abi3audit looks
-for symbols outside the stable ABI, twine for what an index would refuse.
+auditwheel gives each wheel the widest manylinux tag that the C library of this machine permits, abi3audit looks for
+symbols outside the stable ABI, twine for what an index would refuse.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 DIST = ROOT / "wheels" / "dist"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 TOOLS = Path(sys.executable).parent
+DISTRIBUTIONS = ("pumas_native", "pumas_library")
 
 
 def _run(*command: str | Path) -> None:
@@ -53,7 +54,7 @@ def build(folder: Path) -> None:
 
 
 def repair(wheel: Path, folder: Path) -> None:
-    """Put the native wheel into `folder`, on Linux with the manylinux tag that its symbols allow."""
+    """Put a wheel into `folder`, on Linux with the manylinux tag that its symbols allow."""
     if not sys.platform.startswith("linux"):
         shutil.copy2(wheel, folder)
         return
@@ -65,13 +66,13 @@ def main() -> None:
     """Build, repair, check; ends with the first tool that finds fault."""
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir(parents=True)
-    with TemporaryDirectory() as name:
-        built = Path(name)
+    with TemporaryDirectory() as folder:
+        built = Path(folder)
         build(built)
-        repair(_only(built, "pumas_native-*.whl"), DIST)
-        # Nothing compiled may slip into this one unnoticed: then it would need the same care.
-        shutil.copy2(_only(built, "pumas_library-*-py3-none-any.whl"), DIST)
-    _run(TOOLS / "abi3audit", "--strict", _only(DIST, "pumas_native-*-abi3-*.whl"))
+        for name in DISTRIBUTIONS:
+            repair(_only(built, f"{name}-*.whl"), DIST)
+    for name in DISTRIBUTIONS:
+        _run(TOOLS / "abi3audit", "--strict", _only(DIST, f"{name}-*-abi3-*.whl"))
     _run(sys.executable, "-m", "twine", "check", "--strict", *sorted(DIST.iterdir()))
     for wheel in sorted(DIST.iterdir()):
         print(f"{wheel.relative_to(ROOT)}  {wheel.stat().st_size / 1024:.0f} KiB")

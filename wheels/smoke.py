@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import venv
 from collections.abc import Mapping
+from contextlib import closing
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,6 +103,21 @@ def check_search(root: Path) -> None:
     _check("search", found, ["llm/llama/smoke-llama"])
 
 
+def check_ranking(root: Path) -> None:
+    """The compiled ranking gives the page that FTS5 gives."""
+    from pumas.search.oracle import check_scores  # noqa: PLC0415 - only in the new environment
+    from pumas.search.postings import build_postings  # noqa: PLC0415
+    from pumas.search.ranking import Ranker  # noqa: PLC0415
+    from pumas.search.tokenizer import Tokenizer  # noqa: PLC0415
+
+    with closing(sqlite3.connect(root / "shared-resources" / "models" / "models.db")) as db:
+        postings = build_postings(db)
+        check_scores(db, postings)
+        page = Ranker(postings, Tokenizer()).rank("smoke sdxl", limit=1)
+        row = db.execute("SELECT id FROM models WHERE rowid = ?", (page.rowids[0] if page else 0,)).fetchone()
+    _check("ranking", row, ("diffusion/sdxl/smoke-sdxl",))
+
+
 def _call(port: int, method: str, params: Mapping[str, object]) -> dict[str, object]:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = Request(f"http://127.0.0.1:{port}/rpc", body, {"Content-Type": "application/json"})
@@ -140,6 +157,7 @@ def try_it() -> None:
         make_root(root)
         check_scan(root)
         check_search(root)
+        check_ranking(root)
         check_server(root)
 
 

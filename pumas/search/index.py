@@ -20,7 +20,7 @@ from pumas.errors import InvalidInput, Unavailable
 from pumas.models import DocumentRow
 from pumas.search import schema
 from pumas.search.database import Database, transaction
-from pumas.search.query import match_expression
+from pumas.search.query import match_expression, storable
 from pumas.search.take_up import Changes, TakeUp
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Index:
     def row(self, model_id: str) -> Row | None:
         """One model's row, or None."""
         with self._database.use() as db:
-            found = db.execute(f"SELECT {_ALL_COLUMNS} FROM models WHERE id = ?", (_storable(model_id),)).fetchone()
+            found = db.execute(f"SELECT {_ALL_COLUMNS} FROM models WHERE id = ?", (storable(model_id),)).fetchone()
         return Row(*found) if found else None
 
     def search(
@@ -262,7 +262,7 @@ class _Query:
         for name, given in (("model_type", model_types), ("tags", tags)):
             if len(given) > MAX_FILTER_VALUES:
                 raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
-        self.expression = match_expression(_storable(text))
+        self.expression = match_expression(text)
         self._has_tags = bool(tags)
         conditions: list[str] = []
         self._values: list[object] = []
@@ -275,11 +275,11 @@ class _Query:
             self._values.append(self.expression)
         if model_types:
             conditions.append(f"models.model_type IN ({', '.join('?' * len(model_types))})")
-            self._values.extend(map(_storable, model_types))
+            self._values.extend(map(storable, model_types))
         for tag in dict.fromkeys(tags):
             members = f"json_each({schema.valid_json('models.tags_json')})"
             conditions.append(f"EXISTS (SELECT 1 FROM {members} WHERE fold(value) = ?)")
-            self._values.append(_storable(tag).lower())
+            self._values.append(storable(tag).lower())
         self._where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
     def page(self, db: sqlite3.Connection, columns: str, limit: int, offset: int) -> tuple[list[Any], int]:
@@ -303,8 +303,3 @@ def _is_searchable(db: sqlite3.Connection) -> bool:
 
 def _fold(value: str | float | bytes | None) -> str | float | bytes | None:
     return value.lower() if isinstance(value, str) else value
-
-
-def _storable(text: str) -> str:
-    """A text that SQLite takes: half a surrogate pair finds nothing, so it may become any other character."""
-    return text.encode("utf-8", "replace").decode()

@@ -10,19 +10,29 @@ character is an operator; `column:word` narrows to a column for the seven column
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from pumas.config import MAX_QUERY_CHARACTERS, MAX_QUERY_WORDS
 from pumas.errors import InvalidInput
-
-COLUMNS = ("id", "official_name", "cleaned_name", "model_type", "tags", "family", "description")
+from pumas.search.schema import SEARCH_COLUMNS
 
 # FTS5's barewords are ASCII letters, digits, `_` and everything beyond ASCII; `_` separates tokens, so it is quoted.
 _BAREWORD = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff]+")
-_FILTER = re.compile(rf"({'|'.join(COLUMNS)}):([^:]+)")
+_FILTER = re.compile(rf"({'|'.join(SEARCH_COLUMNS)}):([^:]+)")
 
 
-def match_expression(text: str) -> str:
-    """Build the expression; empty when there is no word.
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was typed: the words, lower-case, and the expression for FTS5; empty when there is no word."""
+
+    words: tuple[str, ...]
+    expression: str
+    has_column: bool
+    """Whether a word is narrowed to a column; else the expression is a flat OR of the words as prefixes."""
+
+
+def parse_query(text: str) -> Query:
+    """Read what was typed.
 
     Raises:
         InvalidInput: The text is longer than 10,000 characters or has more than 256 words.
@@ -30,17 +40,29 @@ def match_expression(text: str) -> str:
     if len(text) > MAX_QUERY_CHARACTERS:
         raise InvalidInput(f"`query` is longer than {MAX_QUERY_CHARACTERS} characters; shorten it", parameter="query")
     # A NUL would end the text inside SQLite.
-    words = text.replace("\0", " ").lower().split()
+    words = tuple(storable(text).replace("\0", " ").lower().split())
     if len(words) > MAX_QUERY_WORDS:
         raise InvalidInput(f"`query` has more than {MAX_QUERY_WORDS} words; shorten it", parameter="query")
-    return " OR ".join(map(_prefix, words))
+    filters = [_FILTER.fullmatch(word) if ":" in word else None for word in words]
+    prefixes = (
+        f"{found[1]}:{quote(found[2])}*" if found else f"{quote(word)}*"
+        for word, found in zip(words, filters, strict=True)
+    )
+    return Query(words, " OR ".join(prefixes), any(filters))
 
 
-def _prefix(word: str) -> str:
-    match = _FILTER.fullmatch(word)
-    if match:
-        return f"{match[1]}:{quote(match[2])}*"
-    return f"{quote(word)}*"
+def match_expression(text: str) -> str:
+    """The expression for FTS5; empty when there is no word.
+
+    Raises:
+        InvalidInput: The text is longer than 10,000 characters or has more than 256 words.
+    """
+    return parse_query(text).expression
+
+
+def storable(text: str) -> str:
+    """A text that SQLite takes: half a surrogate pair finds nothing, so it may become any other character."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def quote(word: str) -> str:

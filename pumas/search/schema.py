@@ -34,11 +34,10 @@ CREATE TABLE models (
     updated_at TEXT NOT NULL
 )"""
 
-_SEARCH = """
-CREATE VIRTUAL TABLE model_search USING fts5(
-    id, official_name, cleaned_name, model_type, tags, family, description,
-    tokenize = 'unicode61 remove_diacritics 1'
-)"""
+SEARCH_COLUMNS = ("id", "official_name", "cleaned_name", "model_type", "tags", "family", "description")
+TOKENIZE = "tokenize = 'unicode61 remove_diacritics 1'"
+
+_SEARCH = f"CREATE VIRTUAL TABLE model_search USING fts5({', '.join(SEARCH_COLUMNS)}, {TOKENIZE})"
 
 
 def valid_json(column: str) -> str:
@@ -56,7 +55,7 @@ def _values(row: str) -> str:
     )
 
 
-_INSERT = "INSERT INTO model_search(rowid, id, official_name, cleaned_name, model_type, tags, family, description) "
+_INSERT = f"INSERT INTO model_search(rowid, {', '.join(SEARCH_COLUMNS)}) "
 
 TRIGGERS = {
     "model_search_ai": f"""
@@ -73,6 +72,11 @@ CREATE TRIGGER model_search_ad AFTER DELETE ON models BEGIN
     DELETE FROM model_search WHERE rowid = old.rowid;
 END""",
 }
+
+
+def create_search(db: sqlite3.Connection) -> None:
+    """Make the search table."""
+    db.execute(_SEARCH)
 
 
 def create_models(db: sqlite3.Connection) -> None:
@@ -114,6 +118,16 @@ def has_search(db: sqlite3.Connection) -> bool:
     """Whether the search table exists and is one."""
     row = db.execute("SELECT sql FROM sqlite_master WHERE name = 'model_search' AND type = 'table'").fetchone()
     return row is not None and "fts5" in row[0].lower()
+
+
+def is_contracts(db: sqlite3.Connection) -> bool:
+    """Whether the search table was made as the contract says, so that its rows hold the contract's tokens."""
+    row = db.execute("SELECT sql FROM sqlite_master WHERE name = 'model_search' AND type = 'table'").fetchone()
+    return row is not None and _compact(row[0]) == _compact(_SEARCH)
+
+
+def _compact(sql: str) -> str:
+    return "".join(sql.split()).replace('"', "'").lower()
 
 
 def is_followed(db: sqlite3.Connection) -> bool:
@@ -173,7 +187,7 @@ def empty_search(db: sqlite3.Connection) -> None:
     """Make the search table anew, without rows; fill it, then `create_triggers`."""
     drop_triggers(db)
     db.execute("DROP TABLE IF EXISTS model_search")
-    db.execute(_SEARCH)
+    create_search(db)
 
 
 def fill_search(db: sqlite3.Connection, *, after: int = 0) -> None:

@@ -116,7 +116,7 @@ def write_document(
         _remove_leftovers(path)
         _keep_old(path, has_backup=has_backup)
         _replace(path, data, like=path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def update_document(
@@ -255,7 +255,7 @@ def _is_other_process(number: int) -> bool:
     return number != os.getpid() and psutil.pid_exists(number)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable. Windows can't do it for a folder; there the rename may be lost, never torn."""
     if os.name == "nt":
         return

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pumas.search import schema
-from pumas.search.query import COLUMNS, match_expression
+from pumas.search.query import match_expression
+from pumas.search.schema import SEARCH_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_any_text_is_a_valid_expression(db, text):
         assert not text.replace("\0", " ").split()
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", SEARCH_COLUMNS)
 def test_each_column_can_be_a_filter(db, column):
     words = {"id": "m0", "model_type": "llm", "family": "fam0", "tags": "none", "description": "none"}
     word = words.get(column, "alpha")

@@ -1,0 +1,67 @@
+"""FTS5's own scores as the measure of ours: postings are used only if they agree to the last bit (`ranking.md` §1).
+
+SQLite may have been compiled to round otherwise (fused multiply-add on arm64), or be linked with another `log`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from random import Random
+
+from pumas.search.leaves import NotReadable
+from pumas.search.postings import Postings
+from pumas.search.query import match_expression
+from pumas.search.ranking import Ranker
+from pumas.search.tokenizer import Tokenizer
+
+_SCORES = 2000
+_QUERIES = 200  # at most, for so many scores
+_MAX_POSTINGS = 20_000  # of a term: FTS5 needs 5 ms for as many
+
+
+def check_scores(db: sqlite3.Connection, postings: Postings) -> int:
+    """Compare what FTS5 answers with the ranking, in the read transaction that the postings were made in.
+
+    Returns:
+        How many scores were compared.
+
+    Raises:
+        NotReadable: Rowids, order or scores differ.
+    """
+    ranker = Ranker(postings, Tokenizer())
+    compared = 0
+    sql = "SELECT rowid, rank FROM model_search WHERE model_search MATCH ? ORDER BY rank, rowid"
+    for text in filter(None, _queries(postings)):
+        expected = db.execute(sql, (match_expression(text),)).fetchall()
+        page = ranker.rank(text, limit=len(expected) + 1)
+        if page is None or list(zip(page.rowids, page.ranks, strict=True)) != expected:
+            raise NotReadable(f"FTS5 ranks otherwise than computed, for example {text!r}")
+        compared += len(expected)
+        if compared >= _SCORES:
+            break
+    return compared
+
+
+def _queries(postings: Postings) -> Iterator[str]:
+    """One to three words each, every third of them a phrase; taken from the texts, the same for the same postings."""
+    random = Random(len(postings.arrays["posts"]))  # noqa: S311 - a sample, no secret
+    tokens = postings.arrays["tokens"]
+    for _ in range(_QUERIES if len(tokens) else 0):
+        words = []
+        for _ in range(random.randint(1, 3)):
+            place = random.randrange(len(tokens))
+            word = _text(postings, int(tokens[place]))
+            if random.random() < 1 / 3 and place + 1 < len(tokens):
+                word = f"{word}-{_text(postings, int(tokens[place + 1]))}"
+            words.append(word)
+        yield " ".join(filter(None, words))
+
+
+def _text(postings: Postings, token: int) -> str:
+    """The text of a token without its end mark; empty where FTS5 would take long over it."""
+    arrays, term = postings.arrays, token & 0x7FFFFFFF
+    if arrays["post_starts"][term + 1] - arrays["post_starts"][term] > _MAX_POSTINGS:
+        return ""
+    text = arrays["term_bytes"][arrays["term_starts"][term] : arrays["term_starts"][term + 1]]
+    return text.tobytes().decode("utf-8", "replace").strip(chr(0xFFFD))
