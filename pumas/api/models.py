@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TypedDict
 
 from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
@@ -17,6 +18,7 @@ from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
 from pumas.models import LibraryStatus, Model, ReadyPage, RefreshReport, SearchHit, SearchPage
+from pumas.search.index import Page, RowidPage
 from pumas.system.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
@@ -76,11 +78,15 @@ class ModelOperations:
             InvalidInput: `limit` or `offset` is out of range, or `query` too long.
             Unavailable: The index can't be used now.
         """
-        _check_page(limit, offset)
+        begun = perf_counter()
+        chosen = _chosen(limit, offset, model_type, tags)
         with self._healed():
-            page = self._root.index.search(
-                query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
-            )
+            ranked = self._ranked_page(query, chosen)
+            rows = None if ranked is None else self._root.index.rows_of(ranked)
+            if ranked is None or rows is None:
+                page = self._root.index.search(query, **chosen)
+            else:
+                page = Page(rows, ranked.total_count, ranked.query, (perf_counter() - begun) * 1000)
         hits = ((model_of(row.id, row.metadata_json), row) for row in page.rows)
         return SearchPage(
             hits=tuple(hit_of(model, row) for model, row in hits if model is not None),
@@ -182,16 +188,24 @@ class ModelOperations:
     ) -> ReadyPage | None:
         """The same as `search_models_fts`, its hits as the desktop app reads them; None when they aren't ready."""
         begun = perf_counter()
-        _check_page(limit, offset)
+        chosen = _chosen(limit, offset, model_type, tags)
         with self._healed():
-            page = self._root.index.search_rowids(
-                query, limit=limit, offset=offset, model_types=_types(model_type), tags=list(tags or ())
-            )
+            page = self._ranked_page(query, chosen) or self._root.index.search_rowids(query, **chosen)
             hits = self._root.ready.hits(page.rowids, page.stamp)
         if hits is None:
             return None
         elapsed_ms = (perf_counter() - begun) * 1000
         return ReadyPage(hits=hits, total_count=page.total_count, query_time_ms=elapsed_ms, query=page.query)
+
+    def _ranked_page(self, query: str, chosen: _Chosen) -> RowidPage | None:
+        """A page by the ranking in memory; None when FTS5 is to be asked."""
+        ranked = self._root.ranked
+        page = ranked.page(query, **chosen)
+        # The one search of a short process is not worth the second that a ranking takes to make.
+        if (page is None or ranked.is_heavy) and self._root.has_searched and ranked.needs_fill:
+            self._root.jobs.submit("prepare_ranking", ranked.fill, key="prepare_ranking")
+        self._root.has_searched = True
+        return page
 
     def get_model_overrides(self, rel_path: str) -> dict[str, object]:
         """The user's own settings of a model; empty when there are none or there is no such model."""
@@ -209,12 +223,18 @@ class ModelOperations:
         write_overrides(layout.library, rel_path, overrides, locks=layout.library_locks)
 
 
-def _check_page(limit: int, offset: int) -> None:
+class _Chosen(TypedDict):
+    """Which hits of a search are wanted."""
+
+    limit: int
+    offset: int
+    model_types: list[str]
+    tags: list[str]
+
+
+def _chosen(limit: int, offset: int, model_type: str | Sequence[str] | None, tags: Sequence[str] | None) -> _Chosen:
     for name, value, most in (("limit", limit, MAX_SEARCH_LIMIT), ("offset", offset, 2**62)):
         if not 0 <= value <= most:
             raise InvalidInput(f"`{name}` must be a whole number from 0 to {most}, not {value}", parameter=name)
-
-
-def _types(model_type: str | Sequence[str] | None) -> list[str]:
     types = [model_type] if isinstance(model_type, str) else list(model_type or ())
-    return [one for one in types if one]
+    return _Chosen(limit=limit, offset=offset, model_types=[one for one in types if one], tags=list(tags or ()))

@@ -19,6 +19,7 @@ from pumas.jobs import Progress
 from pumas.library.survey import Changed, Survey, changed_in_library, read_rows
 from pumas.models import DocumentProblem, DocumentRow, RefreshReport
 from pumas.search.index import Index
+from pumas.search.ranked import RankedSearch
 from pumas.search.take_up import Changes
 from pumas.store.cache import Cache, Table, path_key
 
@@ -32,11 +33,12 @@ _RECORD_BYTES = 48  # a model's share (`pumas_native.changed_documents`)
 class Refresher:
     """Refreshes one library's index; one refresh at a time."""
 
-    def __init__(self, library: Path, index: Index, cache: Cache, ready: ReadyRecords) -> None:
+    def __init__(self, library: Path, index: Index, cache: Cache, ready: ReadyRecords, ranked: RankedSearch) -> None:
         self._library = library
         self._index = index
         self._cache = cache
         self._ready = ready
+        self._ranked = ranked
         self._lock = threading.Lock()
         self._writing = threading.Event()
         self._ended_at: float | None = None
@@ -66,6 +68,7 @@ class Refresher:
             try:
                 survey, changes = self._take_up(progress, anew=anew)
                 is_ready = self._ready.follow(changes)
+                self._ranked.follow(changes)
             finally:
                 self._writing.clear()
                 self._ended_at = monotonic()

@@ -19,6 +19,7 @@ from pumas.jobs import JobPool
 from pumas.models import RootInfo
 from pumas.search.database import Database
 from pumas.search.index import Index
+from pumas.search.ranked import RankedSearch
 from pumas.store.cache import open_cache
 from pumas.store.paths import chosen_root, open_layout
 from pumas.system.resources import ResourceSampler
@@ -49,9 +50,11 @@ class LauncherRoot:
             self.layout.library, is_writable=self.is_writable, fallback=lambda: self.layout.cache_folder(config)
         )
         self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
-        self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready)
+        self.ranked = RankedSearch(self.index, self.cache, self.layout.library_locks)
+        self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready, self.ranked)
         self.wants_ready = False
         """Whether somebody serves ready answers, so that they are to be kept."""
+        self.has_searched = False
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)

@@ -167,6 +167,12 @@ class Index:
         return b"%d:" % inode + stamp if stamp and inode is not None else b""
 
     @contextmanager
+    def snapshot(self) -> Iterator[tuple[sqlite3.Connection, bytes]]:
+        """One read transaction for whoever reads the tables itself, and the stamp of the state that it sees."""
+        with self._reading() as db:
+            yield db, self._stamp(db)
+
+    @contextmanager
     def _reading(self, query: _Query | None = None) -> Iterator[sqlite3.Connection]:
         """One read transaction: everything read in it belongs together."""
         with self._database.use() as db:
@@ -191,6 +197,14 @@ class Index:
             sql = f"SELECT models.rowid, {_ALL_COLUMNS} FROM models WHERE rowid IN (SELECT value FROM json_each(?))"
             found = [(row[0], Row(*row[1:])) for row in db.execute(sql, (json.dumps(rowids),))]
             return found, self._stamp(db)
+
+    def rows_of(self, page: RowidPage) -> list[Row] | None:
+        """The rows of a page in its order; None when the index is no longer as it was then."""
+        found, stamp = self.rows_at(page.rowids)
+        if stamp != page.stamp or len(found) != len(page.rowids):
+            return None
+        rows = dict(found)
+        return [rows[rowid] for rowid in page.rowids]
 
     def ids(self) -> list[str]:
         """The ids of all models."""
@@ -255,13 +269,22 @@ class Index:
             return changes
 
 
+def check_filters(model_types: Sequence[str], tags: Sequence[str]) -> None:
+    """Refuse filters of too many values.
+
+    Raises:
+        InvalidInput: There are too many; the message says of what.
+    """
+    for name, given in (("model_type", model_types), ("tags", tags)):
+        if len(given) > MAX_FILTER_VALUES:
+            raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
+
+
 class _Query:
     """What a search asks the database."""
 
     def __init__(self, text: str, model_types: Sequence[str], tags: Sequence[str]) -> None:
-        for name, given in (("model_type", model_types), ("tags", tags)):
-            if len(given) > MAX_FILTER_VALUES:
-                raise InvalidInput(f"`{name}` may hold at most {MAX_FILTER_VALUES} texts", parameter=name)
+        check_filters(model_types, tags)
         self.expression = match_expression(text)
         self._has_tags = bool(tags)
         conditions: list[str] = []

@@ -52,7 +52,7 @@ class Ranker:
                 among them.
             totals: Rows and tokens of this state's averages record; the base's when nothing was written.
         """
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._rows, self._tokens = totals or (base.rows, base.tokens)
         self._parts = [_Part(base, gone)]
         if changed is not None:
@@ -79,7 +79,7 @@ class Ranker:
         query = parse_query(text)
         if not query.words or query.has_column:
             return None
-        phrases = [tokens for word in query.words if (tokens := self._tokenizer.tokens(word))]
+        phrases = [tokens for word in query.words if (tokens := self.tokenizer.tokens(word))]
         if not phrases or not self._rows or not self._tokens:
             return RankedPage([], [], 0, query.expression)
         found = [(part, part.postings.ranking.match(phrases)) for part in self._parts]

@@ -107,6 +107,11 @@ class Cache:
         self._environment = environment
         self._is_fallback = is_fallback
 
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies; None where no place can hold one."""
+        return self._environment.folder if self._environment is not None else None
+
     def get(self, table: Table, key: bytes) -> bytes | None:
         """The value of a key; None when there is none, or a damaged one."""
         return self.get_many(table, (key,))[0]

@@ -64,8 +64,8 @@ def models(count: int) -> Iterator[tuple[str, ...]]:
 def make_index(path: Path, count: int) -> sqlite3.Connection:
     """Make the index with that many models; the connection can be used for reading."""
     database = Database(path, is_writable=True)
-    db = database.connection()
-    with transaction(db):
+    with database.use() as db, transaction(db):
         db.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 9)})", ((*row, "") for row in models(count)))
         schema.refill_search(db)
-    return db
+    database.close()
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
