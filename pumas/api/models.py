@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import TypedDict
 
@@ -13,7 +13,7 @@ from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
 from pumas.api.watch import LibraryWatch
 from pumas.config import MAX_SEARCH_LIMIT, REFRESH_AGE_S
-from pumas.errors import Damaged, InvalidInput, ModelNotFound, Unavailable
+from pumas.errors import Cancelled, Damaged, InvalidInput, ModelNotFound, Unavailable
 from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
@@ -203,7 +203,8 @@ class ModelOperations:
         page = ranked.page(query, **chosen)
         # The one search of a short process is not worth the second that a ranking takes to make.
         if (page is None or ranked.is_heavy) and self._root.has_searched and ranked.needs_fill:
-            self._root.jobs.submit("prepare_ranking", ranked.fill, key="prepare_ranking")
+            with suppress(Cancelled):  # while Pumas is being closed, the search at hand is still answered
+                self._root.jobs.submit("prepare_ranking", ranked.fill, key="prepare_ranking")
         self._root.has_searched = True
         return page
 

@@ -107,7 +107,7 @@ def _get_library_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.library_status_response(session.api.get_library_status())
 
 
-def _search_models_fts(session: Session, given: params.SearchParams) -> Struct:
+def _search_models_fts(session: Session, given: params.SearchParams) -> Struct | PiecedText:
     api = session.api
     ready = api.ready_search(
         given.query, limit=given.limit, offset=given.offset, model_type=given.model_type, tags=given.tags

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
-_READ = 64 * 1024
+_READ = 256 * 1024
 
 
 class PiecedText:
@@ -33,7 +33,7 @@ class PiecedText:
         return self._at
 
     def read(self, size: int | None = None) -> bytes:
-        """The next bytes, at most 64 KiB and of one piece; empty at the end."""
+        """The next bytes, at most 256 KiB and of one piece; empty at the end."""
         number = bisect_right(self._ends, self._at)
         if number == len(self.pieces):
             return b""

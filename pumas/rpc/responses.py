@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from pumas.library.ready import ModelData, SearchItem
 
@@ -40,15 +40,6 @@ class ModelsResponse(Response, frozen=True, kw_only=True):
     models: dict[str, ModelData]
     job_id: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
-
-
-class ReadySearchResponse(Response, frozen=True, kw_only=True):
-    """Answer of `search_models_fts` from ready bytes; the same text as `FTSSearchResponse` gives."""
-
-    models: Raw
-    total_count: int
-    query_time_ms: float
-    query: str
 
 
 class FTSSearchResponse(Response, frozen=True, kw_only=True):
