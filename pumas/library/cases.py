@@ -13,8 +13,8 @@ import pumas_native
 
 from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import PumasError, native_errors
-from pumas.library.digests import FINGERPRINT_BYTES, Known, recall, size_of
 from pumas.library.inventory import Inventory, ModelFolder
+from pumas.library.known import FINGERPRINT_BYTES, Known, recall, size_of
 from pumas.library.recorded import Content, Recorded, RecordedFile, read_recorded
 from pumas.store.cache import Cache
 from pumas.store.metadata import METADATA

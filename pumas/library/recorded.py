@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pumas.library.digests import History, Known
+from pumas.library.known import History, Known
 from pumas.library.records import is_model_file
 from pumas.models import VerifyFinding, VerifyKind
 

@@ -25,8 +25,8 @@ from typing import cast
 from pumas.errors import ModelNotFound, PumasError
 from pumas.jobs import Progress
 from pumas.library.cases import Case, open_cases
-from pumas.library.digests import History, Known, is_settled, read_contents, remember, size_of
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
+from pumas.library.known import History, Known, is_settled, read_contents, remember, size_of
 from pumas.library.recorded import differences
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _IN_ORDER_KEY = path_key("")
 _BEGUN_FULL = b"verify_full"
+_RESUMABLE_NS = 90 * 86_400 * 10**9  # what was begun longer ago has been forgotten by whoever began it
 _IN_ORDER = Struct("<16s16sI")
 # What is read at once: so much is lost when a process is killed, and so much later than its budget a run ends.
 _BATCH_BYTES = 1 << 30
@@ -168,8 +169,8 @@ class _Verification:
         if self._scope.model_ids is not None:
             return now_ns
         text = self._cache.get(Table.META, _BEGUN_FULL)
-        if text is not None and text.isdigit():
-            return min(int(text), now_ns)
+        if text is not None and text.isdigit() and now_ns - _RESUMABLE_NS < int(text) <= now_ns:
+            return int(text)
         self._cache.put_many(Table.META, [(_BEGUN_FULL, str(now_ns).encode())])
         return now_ns
 

@@ -11,8 +11,9 @@ import pytest
 import xxhash
 
 from pumas.errors import Cancelled, InvalidInput
-from pumas.library import digests
-from pumas.library.digests import History, Known, digest_files, recall, remember
+from pumas.library import known as known_module
+from pumas.library.digests import digest_files
+from pumas.library.known import History, Known, read_contents, recall, remember
 from pumas.store.cache import Table, open_cache, path_key
 
 NAME = "llm/llama/One/one.gguf"
@@ -32,7 +33,7 @@ def clock(monkeypatch):
         ahead_s = 10.0
 
     clock = Clock()
-    monkeypatch.setattr(digests, "time_ns", lambda: time.time_ns() + round(clock.ahead_s * 1e9))
+    monkeypatch.setattr(known_module, "time_ns", lambda: time.time_ns() + round(clock.ahead_s * 1e9))
     return clock
 
 
@@ -114,10 +115,10 @@ def test_nothing_is_kept_of_a_file_that_could_still_change_unseen(path, library,
 def test_content_that_changed_under_one_fingerprint_has_rotted(path, library, cache, clock):
     _digest(path, library, cache)
     known = _known(cache)
-    [content] = digests.read_contents([str(path)], [Known(known.fingerprint, b"s" * 32, b"b" * 32, 1, History.FIRST)])
+    [content] = read_contents([str(path)], [Known(known.fingerprint, b"s" * 32, b"b" * 32, 1, History.FIRST)])
     assert isinstance(content, Known)
     assert content.history is History.ROTTEN
-    [content] = digests.read_contents([str(path)], [content])
+    [content] = read_contents([str(path)], [content])
     assert isinstance(content, Known)
     assert content.history is History.ROTTEN, "it is not forgotten while the content stays"
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 
 from pumas.errors import Cancelled, ModelNotFound
 from pumas.jobs import JobPool, Progress
-from pumas.library import digests, inventory, verify
-from pumas.library.digests import Known, recall, remember
+from pumas.library import inventory, known, verify
+from pumas.library.known import recall, remember
 from pumas.library.verify import Scope, verify_library
 from pumas.models import VerifyReport
 from pumas.store.cache import open_cache
@@ -37,7 +38,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    for module in (digests, inventory, verify):
+    for module in (known, inventory, verify):
         monkeypatch.setattr(module, "time_ns", clock.time_ns)
     return clock
 
@@ -102,9 +103,9 @@ def _pretend_unwritten(library: Path, name: str) -> None:
     numbers = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     fingerprint = b"".join(number.to_bytes(8, "little") for number in numbers)
     with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
-        known = recall(cache, [name])[0]
-        assert known is not None
-        remember(cache, [(name, Known(fingerprint, known.sha256, known.blake3, known.verified_at_ns, known.history))])
+        before = recall(cache, [name])[0]
+        assert before is not None
+        remember(cache, [(name, replace(before, fingerprint=fingerprint))])
 
 
 @pytest.fixture
@@ -394,6 +395,20 @@ def test_a_full_verification_goes_on_where_its_budget_ended(run, library, clock,
     assert (third.read_files, third.unchanged_files, third.left_files) == (1, 5, 0)
     clock.ahead_s += DAY_S
     assert run(is_full=True).read_files == 6, "the one before had come to its end"
+
+
+def test_a_full_verification_that_was_forgotten_begins_again(run, folder, clock):
+    run()
+    clock.ahead_s += DAY_S
+    assert run(is_full=True, budget_s=0).left_files == 2
+    clock.ahead_s += DAY_S
+    assert run(max_age_s=0).read_files == 2
+    assert run(is_full=True, budget_s=0).left_files == 0, "all was read since it was begun"
+    assert run(is_full=True, budget_s=0).left_files == 2
+    clock.ahead_s += 100 * DAY_S
+    assert run(max_age_s=0).read_files == 2
+    clock.ahead_s += DAY_S
+    assert run(is_full=True).read_files == 2
 
 
 class _CancelledAfter(Progress):
