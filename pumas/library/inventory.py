@@ -61,7 +61,11 @@ class Inventory:
         )
         self._times = self._columns[2].cast("q"), self._columns[3].cast("q")
         self._numbers = self._columns[0].cast("Q"), self._columns[1].cast("Q"), *self._times
-        self.problems = [(os.fsdecode(path), REASONS[reason]) for path, reason in tree.problems if reason != "vanished"]
+        self.problems = [
+            (os.fsencode(path).decode("utf-8", "backslashreplace"), REASONS[reason])
+            for path, reason in tree.problems
+            if reason != "vanished"
+        ]
         """What could not be looked at: path below the library, and why."""
         self.models = {model.model_id: model for model in self._models(tree)}
         """By their ids, in the order of the walk."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import blake3
+import msgspec
 import pytest
 
 from pumas.errors import Cancelled, ModelNotFound
@@ -449,3 +450,60 @@ def test_the_oldest_reading_is_renewed_first(run, folder, library, clock, monkey
     monkeypatch.setattr(verify, "monotonic", _Ticks())
     report = run(max_age_s=0, budget_s=4)
     assert (report.read_files, report.read_bytes, report.left_bytes) == (3, len(b"newGGUF one{}"), len(b"young"))
+
+
+def test_a_name_that_is_no_text_is_told_with_its_model(run, folder):
+    for name in (b"\xff.gguf", b"two.gguf"):
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(b"x")
+    for _ in range(2):
+        report = run()
+        assert sorted(_told(report)) == [
+            ("extra", "llm/llama/One/two.gguf"),
+            ("unreadable", "llm/llama/One/\\xff.gguf"),
+        ]
+        assert report.findings[0].model_id == "llm/llama/One"
+        assert msgspec.json.encode(report)
+    assert _told(run(model_ids=("llm/llama/One",)))
+
+
+def test_digests_that_can_not_be_recorded_are_told_as_missing_still(run, folder, library, caplog):
+    _change(folder, lambda document: [document["files"][1].pop(name) for name in ("sha256", "blake3")])
+    before = (folder / "metadata.json").read_bytes()
+    run()
+    locks = library / ".pumas" / "locks"
+    locks.rmdir() if locks.exists() else None
+    locks.write_text("no folder")
+    report = run(records=True)
+    assert (report.recorded_files, report.unrecorded_files, report.is_sound) == (0, 1, True)
+    assert "digests of llm/llama/One could not be recorded" in caplog.text
+    assert (folder / "metadata.json").read_bytes() == before
+
+
+def test_rot_is_told_though_nothing_is_recorded(run, folder, library):
+    _change(folder, lambda document: [document["files"][0].pop(name) for name in ("sha256", "blake3")])
+    run()
+    (folder / "one.gguf").write_bytes(b"GGUF onE")
+    _pretend_unwritten(library, "llm/llama/One/one.gguf")
+    for scope in ({"is_full": True}, {}, {"records": True}):
+        report = run(**scope)
+        assert (_told(report), report.recorded_files) == ([("rotten", "llm/llama/One/one.gguf")], 0)
+
+
+def test_a_file_recorded_by_somebody_else_meanwhile_stays_as_it_is(run, folder):
+    """The document is read again, locked, before it is completed."""
+
+    def forget(document: dict[str, Any]) -> None:
+        del document["files"][1]["sha256"], document["files"][1]["blake3"]
+
+    _change(folder, forget)
+    run()
+
+    class Meanwhile(_CancelledAfter):
+        def report(self, done: int, total: int | None = None, stage: str = "") -> None:
+            if total is not None:
+                _change(folder, lambda document: document["files"][1].update(sha256="0" * 64, size=7))
+
+    report = run(lambda given: Meanwhile(given, 0), records=True, is_full=True)
+    assert report.recorded_files == 0
+    assert json.loads((folder / "metadata.json").read_text())["files"][1]["sha256"] == "0" * 64
