@@ -9,6 +9,10 @@
 Ours are `pumas_native.hash_file` and `hash_files` on all cores, `digest_files` with a cache that knows the files, and
 `PumasApi.verify`. Files are in the caches of the kernel. Not pinned to one core: two are a part of what is asked.
 Debian's `sha256sum` does not use the SHA instructions, so it is no baseline.
+
+Limits of the processor, measured on a Zen 4: SHA-256 of one stream 1.81 GB/s (the instruction's latency), of two 3.62,
+BLAKE3 6.5, reading out of the caches of the kernel 8. One file can't be faster than 0.55 s/GB, which the threads in
+Python miss by their reading only: 0.67. A core can't digest many files faster than 0.56 s/GB, to 0.85 in Python.
 """
 
 from __future__ import annotations

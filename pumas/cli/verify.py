@@ -31,7 +31,7 @@ def _seconds(text: str) -> float:
 def verify(
     *,
     model_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Ids as `pumas list` shows them; all by default.")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Ids as `pumas list` shows them; all by default.")
     ] = None,
     is_full: Annotated[
         bool, typer.Option("--full", help="Read every file, whether it changed or not; goes on where it was ended.")
