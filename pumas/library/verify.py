@@ -26,7 +26,7 @@ from pumas.errors import ModelNotFound, PumasError
 from pumas.jobs import Progress
 from pumas.library.cases import Case, open_cases
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
-from pumas.library.known import History, Known, is_settled, read_contents, remember, size_of
+from pumas.library.known import History, Known, is_settled, read_contents, recall, remember, size_of
 from pumas.library.recorded import differences
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
@@ -111,14 +111,13 @@ class _Verification:
         models = self._chosen(inventory)
         self._find_problems(inventory, models)
         due_before_ns = self._due_before_ns()
-        in_order = self._in_order()
-        cases = list(self._open(inventory, models, in_order, due_before_ns))
+        cases = list(self._open(inventory, models, due_before_ns))
         due = [one for case in cases for one in _due(case, due_before_ns)]
         self._unchanged += sum(len(case.fingerprints) for case in cases) - len(due)
         # The oldest first; files that were never read before all others.
         due.sort(key=lambda one: one.verified_at_ns)
         read = self._read(due)
-        self._conclude(inventory, in_order, cases)
+        self._conclude(inventory, cases)
         left = due[read:]
         if self._scope.is_full and self._scope.model_ids is None and not left:
             self._cache.delete_many(Table.META, [_BEGUN_FULL])
@@ -180,17 +179,12 @@ class _Verification:
         whole = len(kept) - len(kept) % _IN_ORDER.size
         return {key: (stamp, count) for key, stamp, count in _IN_ORDER.iter_unpack(kept[:whole])}
 
-    def _open(
-        self,
-        inventory: Inventory,
-        models: Sequence[ModelFolder],
-        in_order: dict[bytes, tuple[bytes, int]],
-        due_before_ns: int | None,
-    ) -> Iterator[Case]:
+    def _open(self, inventory: Inventory, models: Sequence[ModelFolder], due_before_ns: int | None) -> Iterator[Case]:
+        in_order = self._in_order() if due_before_ns is None else {}
         changed = []
         for model in models:
             stamp, count = in_order.get(path_key(model.model_id), (None, 0))
-            if stamp is not None and due_before_ns is None and stamp == inventory.stamp(model):
+            if stamp is not None and stamp == inventory.stamp(model):
                 self._unchanged += count
             else:
                 changed.append(model)
@@ -276,20 +270,29 @@ class _Verification:
             return frozenset()
         return frozenset(written)
 
-    def _conclude(self, inventory: Inventory, before: Mapping[bytes, tuple[bytes, int]], cases: Sequence[Case]) -> None:
+    def _conclude(self, inventory: Inventory, cases: Sequence[Case]) -> None:
         """Judge the models that were looked into, and keep the stamps of all that are in order."""
+        sound = {case.model.model_id for case in cases if self._judge(case)}
+        # Another verification may have come to other results meanwhile: its own are left alone, and ours count only
+        # where what they stand on is kept.
+        before = self._in_order()
         in_order = dict(before)
         for case in cases:
-            stamp = inventory.stamp(case.model) if self._judge(case) else None
+            model_id = case.model.model_id
+            stamp = inventory.stamp(case.model) if model_id in sound and self._is_kept(case) else None
             if stamp is None:
-                in_order.pop(path_key(case.model.model_id), None)
+                in_order.pop(path_key(model_id), None)
             else:
-                in_order[path_key(case.model.model_id)] = stamp, len(case.fingerprints)
+                in_order[path_key(model_id)] = stamp, len(case.fingerprints)
         for key in in_order.keys() - {path_key(model_id) for model_id in inventory.models}:
             del in_order[key]
         if in_order != before:
             kept = b"".join(_IN_ORDER.pack(key, *value) for key, value in in_order.items())
             self._cache.put_many(Table.DIGESTS, [(_IN_ORDER_KEY, kept)])
+
+    def _is_kept(self, case: Case) -> bool:
+        names = list(case.fingerprints)
+        return recall(self._cache, [case.path(name) for name in names]) == [case.contents[name] for name in names]
 
 
 def _due(case: Case, due_before_ns: int | None) -> Iterator[_Due]:

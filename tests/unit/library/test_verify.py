@@ -507,3 +507,27 @@ def test_a_file_recorded_by_somebody_else_meanwhile_stays_as_it_is(run, folder):
     report = run(lambda given: Meanwhile(given, 0), records=True, is_full=True)
     assert report.recorded_files == 0
     assert json.loads((folder / "metadata.json").read_text())["files"][1]["sha256"] == "0" * 64
+
+
+def test_rot_that_another_run_finds_meanwhile_is_not_forgotten(run, folder, library):
+    run()
+    (folder / "one.gguf").write_bytes(b"GGUF onE")
+    _pretend_unwritten(library, "llm/llama/One/one.gguf")
+    other = _write(library, "llm/llama/Two", {"two.gguf": b"two"})
+    (other / "extra.txt").write_text("so that it is looked into each time")
+    assert [kind for kind, _ in _told(run())] == ["extra"]
+    # The first run has seen that no file of the model was written; then a second one, which reads it, goes by.
+    (folder / "config.json").touch()
+    has_run = []
+
+    class Overtaken(_CancelledAfter):
+        def report(self, done: int, total: int | None = None, stage: str = "") -> None:
+            if total is not None and not has_run:
+                has_run.append(True)
+                with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
+                    report = verify_library(Layout(library.parents[1]), cache, Scope(is_full=True), self._given)
+                assert ("rotten", "llm/llama/One/one.gguf") in _told(report)
+
+    run(lambda given: Overtaken(given, 0))
+    assert has_run
+    assert ("rotten", "llm/llama/One/one.gguf") in _told(run())
