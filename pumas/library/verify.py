@@ -26,7 +26,7 @@ from pumas.errors import ModelNotFound, PumasError
 from pumas.jobs import Progress
 from pumas.library.cases import Case, open_cases
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
-from pumas.library.known import History, Known, is_settled, read_contents, recall, remember, size_of
+from pumas.library.known import Known, read_contents, recall, remember, size_of
 from pumas.library.recorded import differences
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
@@ -100,7 +100,6 @@ class _Verification:
         self._begun = perf_counter()
         self._deadline = None if scope.budget_s is None else monotonic() + scope.budget_s
         self._findings: list[VerifyFinding] = []
-        self._troubled: set[str] = set()
         self._unchanged = 0
         self._unrecorded = 0
         self._recorded = 0
@@ -149,7 +148,6 @@ class _Verification:
             parts = path.split("/")
             above = ("/".join(parts[:length]) for length in range(1, len(parts) + 1))
             model_id = next((one for one in above if one in inventory.models), "")
-            self._troubled.add(model_id)
             if model_id in chosen or self._scope.model_ids is None:
                 self._findings.append(VerifyFinding(kind="unreadable", model_id=model_id, path=path, what=reason))
 
@@ -235,22 +233,14 @@ class _Verification:
             recorded = self._record(case, known)
         self._recorded += len(recorded)
         self._unrecorded += len(unrecorded - recorded)
-        is_told = bool(findings or unrecorded or recorded) or case.model.model_id in self._troubled
-        return not is_told and all(
-            (one := known.get(name)) is not None
-            and one.fingerprint == fingerprint
-            and is_settled(fingerprint, one.verified_at_ns)
-            for name, fingerprint in case.fingerprints.items()
-        )
+        return not (findings or unrecorded or recorded)
 
     def _record(self, case: Case, known: dict[str, Known]) -> frozenset[str]:
         """Write digests into the document, wherever it has none of a file that it names; returns these names."""
         missing = {
             name: one
             for name, one in known.items()
-            if name in case.recorded.files
-            and not case.recorded.files[name].has_digest
-            and one.history is not History.ROTTEN
+            if name in case.recorded.files and not case.recorded.files[name].has_digest
         }
         if not missing:
             return frozenset()
@@ -292,7 +282,8 @@ class _Verification:
 
     def _is_kept(self, case: Case) -> bool:
         names = list(case.fingerprints)
-        return recall(self._cache, [case.path(name) for name in names]) == [case.contents[name] for name in names]
+        known = recall(self._cache, [case.path(name) for name in names])
+        return None not in known and known == [case.contents[name] for name in names]
 
 
 def _due(case: Case, due_before_ns: int | None) -> Iterator[_Due]:

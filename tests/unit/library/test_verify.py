@@ -442,10 +442,10 @@ def test_what_was_read_before_a_cancel_is_known(run, library, monkeypatch):
 def test_the_oldest_reading_is_renewed_first(run, folder, library, clock, monkeypatch):
     run()
     clock.ahead_s += DAY_S
-    _write(library, "llm/llama/Young", {"young.gguf": b"young"})
+    _write(library, "llm/llama/A", {"young.gguf": b"young"})
     run()
     clock.ahead_s += DAY_S
-    _write(library, "llm/llama/New", {"new.gguf": b"new"})
+    _write(library, "llm/llama/Z", {"new.gguf": b"new"})
     monkeypatch.setattr(verify, "_BATCH_FILES", 1)
     monkeypatch.setattr(verify, "monotonic", _Ticks())
     report = run(max_age_s=0, budget_s=4)
