@@ -412,6 +412,13 @@ def test_a_full_verification_that_was_forgotten_begins_again(run, folder, clock)
     assert run(is_full=True).read_files == 2
 
 
+def test_files_that_were_left_are_read_by_the_next_run(run, folder):
+    for _ in range(2):
+        report = run(budget_s=0)
+        assert (report.read_files, report.left_files, report.left_bytes, report.findings) == (0, 2, 10, ())
+    assert run().read_files == 2
+
+
 class _CancelledAfter(Progress):
     """Is cancelled once so many bytes were read."""
 
@@ -490,7 +497,8 @@ def test_rot_is_told_though_nothing_is_recorded(run, folder, library):
         assert (_told(report), report.recorded_files) == ([("rotten", "llm/llama/One/one.gguf")], 0)
 
 
-def test_a_file_recorded_by_somebody_else_meanwhile_stays_as_it_is(run, folder):
+@pytest.mark.parametrize("written", [{"sha256": "0" * 64}, {"blake3": "0" * 64}, {"size": 7}])
+def test_a_document_that_somebody_else_writes_meanwhile_stays_as_it_is(run, folder, written):
     """The document is read again, locked, before it is completed."""
 
     def forget(document: dict[str, Any]) -> None:
@@ -502,11 +510,12 @@ def test_a_file_recorded_by_somebody_else_meanwhile_stays_as_it_is(run, folder):
     class Meanwhile(_CancelledAfter):
         def report(self, done: int, total: int | None = None, stage: str = "") -> None:
             if total is not None:
-                _change(folder, lambda document: document["files"][1].update(sha256="0" * 64, size=7))
+                _change(folder, lambda document: document["files"][1].update(written))
 
     report = run(lambda given: Meanwhile(given, 0), records=True, is_full=True)
     assert report.recorded_files == 0
-    assert json.loads((folder / "metadata.json").read_text())["files"][1]["sha256"] == "0" * 64
+    entry = json.loads((folder / "metadata.json").read_text())["files"][1]
+    assert entry == {"name": "config.json", "original_name": "CONFIG.JSON", "size": 2, **written}
 
 
 def test_rot_that_another_run_finds_meanwhile_is_not_forgotten(run, folder, library):
