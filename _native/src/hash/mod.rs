@@ -3,7 +3,7 @@
 //! SHA-256 is the slow one, so the work is laid out around it. A worker reads two files by turns and computes
 //! both SHA-256 in one stream of instructions (`sha_ni`); the other digests take each chunk while it is in the
 //! cache. A long file that is alone is read and given to the others by one thread and to SHA-256 by a second
-//! (`overlap`). Memory: about 3 MiB a worker, however many files there are and however large they are.
+//! (`overlap`). Memory: 1 MiB a worker, 8 more for a long file, whatever the number and the size of the files.
 
 use std::io;
 use std::path::{Path, PathBuf};
