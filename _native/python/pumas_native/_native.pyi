@@ -305,7 +305,7 @@ def hash_files(
         InvalidArgument: An algorithm or a kernel is unknown, none was named, or the kernel can't run here.
         Cancelled: `cancel` was set.
 
-    About 1 MiB of memory for each worker, 8 more while it reads a long file that is left alone, 150 bytes for each file.
+    About 1 MiB of memory for each worker, 8 more while it reads a long file that is left alone, 150 bytes a file.
     Files of a rotating disk, as Linux tells of it (disks of virtual machines are not believed), are read one after the
     other.
     """

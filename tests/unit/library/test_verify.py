@@ -527,7 +527,7 @@ def test_rot_that_another_run_finds_meanwhile_is_not_forgotten(run, folder, libr
     assert [kind for kind, _ in _told(run())] == ["extra"]
     # The first run has seen that no file of the model was written; then a second one, which reads it, goes by.
     (folder / "config.json").touch()
-    has_run = []
+    has_run: list[bool] = []
 
     class Overtaken(_CancelledAfter):
         def report(self, done: int, total: int | None = None, stage: str = "") -> None:
