@@ -103,6 +103,74 @@ class RefreshReport(Record, frozen=True, kw_only=True):
     elapsed_s: float
 
 
+Algorithm = Literal["sha256", "blake3", "xxh3_128"]
+
+
+class FileDigests(Record, frozen=True, kw_only=True, gc=False):
+    """The digests of one file, lower-case hex, or why there are none; None for what was not asked for."""
+
+    path: str
+    """As it was given."""
+    sha256: str | None = None
+    blake3: str | None = None
+    xxh3_128: str | None = None
+    error: str | None = None
+    """What was wrong, without the path."""
+
+
+VerifyKind = Literal["rotten", "edited", "differs", "not_as_declared", "missing", "unreadable", "document", "extra"]
+
+
+class VerifyFinding(Record, frozen=True, kw_only=True):
+    """One file that is not what its model's document says."""
+
+    kind: VerifyKind
+    """What is wrong:
+
+    rotten           the content changed, but nobody wrote the file
+    edited           the content changed, and the file was written
+    differs          the content is not as recorded; which of the two it was, can't be told any more
+    not_as_declared  the content is not what the hub declared
+    missing          the document names the file, but it is not there
+    unreadable       the file, or a folder, can't be read
+    document         the document can't be used
+    extra            the document does not name the file; a note, no problem
+    """
+    model_id: str
+    path: str
+    """Below the library, `/` between parts."""
+    what: str
+    """What is wrong, without the path."""
+    expected: str | None = None
+    """The digest that is recorded or was declared, lower-case hex."""
+    found: str | None = None
+    """The digest of the content, by the same algorithm."""
+
+
+class VerifyReport(Record, frozen=True, kw_only=True):
+    """What a verification found; nothing that was recorded before is changed by one."""
+
+    model_count: int
+    unchanged_files: int
+    """Files that were not read: they are as when their content was last verified."""
+    read_files: int
+    read_bytes: int
+    left_files: int
+    """Files that should have been read too, had the budget sufficed; the next run begins with them."""
+    left_bytes: int
+    unrecorded_files: int
+    """Files that no digest is recorded of: it can't be told whether they are what they were."""
+    recorded_files: int
+    """Files whose digests were written into their model's document, where none stood."""
+    findings: tuple[VerifyFinding, ...]
+    elapsed_s: float
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no problem was found."""
+        return all(finding.kind == "extra" for finding in self.findings)
+
+
 class DiskSpace(Record, frozen=True, kw_only=True):
     """The file system that holds the launcher root, in bytes."""
 

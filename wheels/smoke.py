@@ -9,6 +9,7 @@ new environment, with `--inside`: it scans a folder, indexes and searches a root
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -91,6 +92,9 @@ def check_scan(root: Path) -> None:
     found = [tree.path(index) for index, kind in enumerate(tree.kinds) if kind == ord("f")]
     expected = sorted(f"shared-resources/models/{model_id}/metadata.json" for model_id in MODELS)
     _check("scan", sorted(Path(path).as_posix() for path in found), expected)
+    path = root / "shared-resources" / "models" / next(iter(MODELS)) / "model.safetensors"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    _check("digest", pumas_native.hash_file(path, ["sha256"]), {"sha256": sha256})
 
 
 def check_search(root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.root import LauncherRoot
@@ -19,7 +20,7 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, SystemOperations, JobOperations):
+class PumasApi(HealthOperations, DigestOperations, SystemOperations, JobOperations):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
 
 from pumas.cli.output import note
+from pumas.cli.text import size_text
 from pumas.config import SHUTDOWN_S
 from pumas.jobs import Job
 from pumas.models import JobSnapshot
@@ -18,12 +20,13 @@ _SILENT_S = 0.5  # what is done sooner needs no words
 _LINE_S = 1.0
 
 
-def wait_for(job: Job[T], *, is_quiet: bool) -> T:
+def wait_for(job: Job[T], *, is_quiet: bool, is_bytes: bool = False) -> T:
     """Wait for a job and show how far it is; Ctrl-C cancels it.
 
     Args:
         job: Submitted work.
         is_quiet: Show nothing.
+        is_bytes: Whether it counts bytes: rate and remaining time are shown too.
 
     Returns:
         Its result.
@@ -34,7 +37,7 @@ def wait_for(job: Job[T], *, is_quiet: bool) -> T:
     """
     try:
         if not is_quiet and not _has_ended(job, _SILENT_S):
-            (_draw if sys.stderr.isatty() else _tell)(job)
+            (_draw if sys.stderr.isatty() else _tell)(job, is_bytes=is_bytes)
         return job.result()
     except KeyboardInterrupt:
         job.cancel()
@@ -49,20 +52,39 @@ def _has_ended(job: Job[T], timeout_s: float) -> bool:
     return job.is_ended
 
 
-def _tell(job: Job[T]) -> None:
-    next_at = monotonic()
+def _tell(job: Job[T], *, is_bytes: bool) -> None:
+    next_at = 0.0
+    since: tuple[float, int] | None = None
     for state in job.progress():
-        if not job.is_ended and monotonic() >= next_at:
-            next_at = monotonic() + _LINE_S
-            note(f"{_stage(state)}: {state.done} of {state.total}" if state.total else _stage(state))
+        now = monotonic()
+        if is_bytes and since is None and state.total:
+            since = now, state.done
+        if not job.is_ended and now >= next_at:
+            next_at = now + _LINE_S
+            note(f"{_stage(state)}{_counts(state, now, since)}")
 
 
-def _draw(job: Job[T]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 60 ms that only a long job pays
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+def _counts(state: JobSnapshot, now: float, since: tuple[float, int] | None) -> str:
+    if not state.total:
+        return ""
+    if since is None:
+        return f": {state.done} of {state.total}"
+    text = f": {size_text(state.done)} of {size_text(state.total)}"
+    rate = (state.done - since[1]) / (now - since[0]) if now > since[0] else 0
+    if rate > 0:
+        text += f", {size_text(round(rate))}/s, {timedelta(seconds=round((state.total - state.done) / rate))} left"
+    return text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+
+def _draw(job: Job[T], *, is_bytes: bool) -> None:
+    from rich import progress as shown  # noqa: PLC0415 - 60 ms that only a long job pays
+    from rich.console import Console  # noqa: PLC0415
+
+    counts: tuple[shown.ProgressColumn, ...] = (shown.MofNCompleteColumn(), shown.TimeElapsedColumn())
+    if is_bytes:
+        counts = (shown.DownloadColumn(binary_units=True), shown.TransferSpeedColumn(), shown.TimeRemainingColumn())
+    columns = (shown.TextColumn("{task.description}"), shown.BarColumn(), *counts)
+    with shown.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=None)
         for state in job.progress():
             progress.update(bar, description=_stage(state), completed=state.done, total=state.total)

@@ -13,13 +13,19 @@ from typing import Any, TypedDict
 
 
 class ModelFile(TypedDict, total=False):
-    """One file of a model: its name now and before the import, and its bytes."""
+    """One file of a model: its name now and before the import, and its bytes.
+
+    `sha256` and `blake3` are computed from the file and never replaced; what a hub says of it has a field of its own.
+    The original declares the two and writes neither, and keeps fields that it does not know.
+    """
 
     name: str
     original_name: str
     size: int
     sha256: str
     blake3: str
+    mtime_ns: int  # of the file when its digests were recorded
+    declared_sha256: str  # what the hub declared before the file was downloaded
 
 
 class Hashes(TypedDict, total=False):

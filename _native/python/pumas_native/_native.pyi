@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Literal, TypeAlias, final
 
 __version__: str
 build_profile: str
 """`release` or `debug`; figures of a debug build mean nothing."""
+
+_Algorithm: TypeAlias = Literal["sha256", "blake3", "xxh3_128"]
+_Kernel: TypeAlias = Literal["auto", "sha-ni-2", "sha-ni-1", "portable"]
 
 @final
 class CancelToken:
@@ -136,6 +139,29 @@ class MetadataColumns:
     def problems(self) -> list[tuple[int, str]]:
         """Position of a file and what was wrong with it; a file may have a row all the same."""
 
+@final
+class Digests:
+    """Digests of many files as columns, in the order of the paths; each access gives the same object.
+
+    A column is empty where it was not asked for; a file that has a problem has zeros in its place.
+    """
+
+    @property
+    def sha256(self) -> bytes:
+        """32 bytes a file."""
+    @property
+    def blake3(self) -> bytes:
+        """32 bytes a file."""
+    @property
+    def xxh3_128(self) -> bytes:
+        """16 bytes a file, in canonical (big-endian) order."""
+    @property
+    def fingerprints(self) -> bytes:
+        """32 bytes a file, as `fingerprint_files` gives them: what it was like while it was read."""
+    @property
+    def problems(self) -> list[tuple[int, OSError]]:
+        """Place of a file among the paths, and what `hash_file` would have raised."""
+
 def scan_tree(
     root: str | os.PathLike[str],
     *,
@@ -216,6 +242,94 @@ def read_metadata_files(
 
     Strict RFC 8259: no NaN, no byte order mark, UTF-8 only. Integers of any length are kept, a repeated
     key keeps its first place and takes its last value. A file that can't be a row is in `problems`.
+    """
+
+def hash_file(
+    path: str | os.PathLike[str],
+    algorithms: Sequence[_Algorithm] = ("sha256", "blake3"),
+    *,
+    kernel: _Kernel = "auto",
+    progress: Callable[[int], object] | None = None,
+    cancel: CancelToken | None = None,
+) -> dict[_Algorithm, str]:
+    """Digest one file in a single pass, without the GIL.
+
+    Args:
+        path: A regular file; a link is followed, once: what was opened is what is read.
+        algorithms: `sha256`, `blake3`, `xxh3_128`, at least one.
+        kernel: What computes SHA-256: one of `hash_kernels()`, or `auto`, the first of them.
+        progress: Called with the bytes done so far, at most 20 times a second, in the calling thread.
+        cancel: Looked at between chunks; work ends within 50 ms.
+
+    Returns:
+        Lower-case hex digest by algorithm, in the order asked for.
+
+    Raises:
+        OSError: The file can't be opened or read; `errno` and `filename` say more.
+        NotRegularFile: It is a folder, FIFO, socket or device; it was not opened.
+        FileChangedError: Size, mtime_ns or ctime_ns differ after reading, or the length read; there is no digest.
+        InvalidArgument: An algorithm or a kernel is unknown, none was named, or the kernel can't run here.
+        Cancelled: `cancel` was set.
+
+    SHA-256 as FIPS 180-4; BLAKE3 with 32 bytes of output; XXH3-128 with seed 0, canonical.
+    From 1 MiB on SHA-256 runs on a thread of its own beside reading and the others. About 9 MiB of memory.
+    """
+
+def hash_files(
+    paths: Sequence[str | os.PathLike[str]],
+    algorithms: Sequence[_Algorithm] = ("sha256", "blake3"),
+    *,
+    workers: int | None = None,
+    kernel: _Kernel = "auto",
+    progress: Callable[[int], object] | None = None,
+    cancel: CancelToken | None = None,
+) -> Digests:
+    """Digest many files, each in a single pass, in parallel and without the GIL.
+
+    Args:
+        paths: As the path of `hash_file`. A file that can't be digested is one of the problems; the others have theirs.
+        algorithms: As of `hash_file`.
+        workers: Threads that read; one per core (at most 8) when not given. Each reads as many files by turns as the
+            kernel takes at once; a long file that is left alone gets a second thread.
+        kernel: As of `hash_file`; `sha-ni-2` takes two files at once.
+        progress: Called with the bytes of all files done so far, at most 20 times a second, in the calling thread.
+        cancel: Looked at between chunks; work ends within 50 ms.
+
+    Raises:
+        InvalidArgument: An algorithm or a kernel is unknown, none was named, or the kernel can't run here.
+        Cancelled: `cancel` was set.
+
+    About 1 MiB of memory for each worker, 8 more while it reads a long file that is left alone, 150 bytes a file.
+    Files of a rotating disk, as Linux tells of it (disks of virtual machines are not believed), are read one after the
+    other.
+    """
+
+def fingerprint_files(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    workers: int | None = None,
+    cancel: CancelToken | None = None,
+) -> tuple[bytes, list[tuple[int, OSError]]]:
+    """One stat of each file, links followed, in parallel and without the GIL.
+
+    Args:
+        paths: Regular files.
+        workers: Threads; one per core (at most 8) when not given.
+        cancel: Looked at between blocks of files.
+
+    Returns:
+        For each path 32 bytes: inode u64 LE, size u64 LE, mtime_ns i64 LE, ctime_ns i64 LE (0 on Windows: inode and
+        ctime_ns); and the problems as in `Digests`, whose files have zeros.
+
+    Raises:
+        Cancelled: `cancel` was set.
+    """
+
+def hash_kernels() -> list[_Kernel]:
+    """What can compute SHA-256 on this processor, best first.
+
+    `sha-ni-2` and `sha-ni-1` are the SHA instructions of x86, for two files at once and for one; `portable` runs
+    everywhere, and uses the instructions of ARMv8.
     """
 
 def panic_for_test() -> None:

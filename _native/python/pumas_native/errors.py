@@ -3,7 +3,9 @@
 NativeError                   a fault inside the native code (a panic); a bug, please report it
 Cancelled                     the operation's `CancelToken` was set
 ScanFailed (OSError)          the root of a walk can't be listed, or the tree is too large
-InvalidArgument (ValueError)  bytes or columns handed in are not of the form asked for
+InvalidArgument (ValueError)  bytes or columns handed in are not of the form asked for, or a name is unknown
+NotRegularFile (OSError)      a folder, FIFO, socket or device was given as a file
+FileChangedError (OSError)    a file changed while it was read, so that there is no digest
 """
 
 
@@ -20,4 +22,12 @@ class ScanFailed(OSError):
 
 
 class InvalidArgument(ValueError):
-    """Bytes or columns handed in are not of the form asked for; nothing was done."""
+    """Bytes or columns handed in are not of the form asked for, or a name is unknown; nothing was done."""
+
+
+class NotRegularFile(OSError):
+    """A folder, FIFO, socket or device was given as a file; it was not read. `filename` names it."""
+
+
+class FileChangedError(OSError):
+    """A file changed while it was read, so that there is no digest; try again. `filename` names it."""

@@ -10,6 +10,7 @@ use pyo3::import_exception;
 use pyo3::prelude::*;
 
 use crate::control::{CancelFlag, Control};
+use crate::hash::HashError;
 use crate::scan::{ChangesError, ScanError};
 
 import_exception!(pumas_native.errors, NativeError);
@@ -48,12 +49,22 @@ impl CancelToken {
 pub enum Failure {
     Cancelled,
     Changes(ChangesError),
+    Hash(HashError),
     Scan(ScanError),
 }
 
 impl From<ChangesError> for Failure {
     fn from(error: ChangesError) -> Self {
         Self::Changes(error)
+    }
+}
+
+impl From<HashError> for Failure {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Cancelled => Self::Cancelled,
+            other => Self::Hash(other),
+        }
     }
 }
 
@@ -71,6 +82,7 @@ impl From<Failure> for PyErr {
         match failure {
             Failure::Cancelled => Cancelled::new_err("cancelled"),
             Failure::Changes(error) => InvalidArgument::new_err(error.to_string()),
+            Failure::Hash(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
         }
     }

@@ -3,6 +3,7 @@
 mod boundary;
 mod changes;
 mod documents;
+mod hash;
 mod scan;
 
 use pyo3::prelude::*;
@@ -15,9 +16,14 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::Tree>()?;
     module.add_class::<changes::Changes>()?;
     module.add_class::<documents::MetadataColumns>()?;
+    module.add_class::<hash::Digests>()?;
     module.add_function(wrap_pyfunction!(scan::scan_tree, module)?)?;
     module.add_function(wrap_pyfunction!(changes::changed_documents, module)?)?;
     module.add_function(wrap_pyfunction!(documents::read_metadata_files, module)?)?;
+    module.add_function(wrap_pyfunction!(hash::hash_file, module)?)?;
+    module.add_function(wrap_pyfunction!(hash::hash_files, module)?)?;
+    module.add_function(wrap_pyfunction!(hash::fingerprint_files, module)?)?;
+    module.add_function(wrap_pyfunction!(hash::hash_kernels, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }

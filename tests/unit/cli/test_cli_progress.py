@@ -78,3 +78,32 @@ def test_an_error_of_the_work_comes_through(pool):
 
     with pytest.raises(Unavailable, match="not now"):
         wait_for(pool.submit("count", work), is_quiet=False)
+
+
+def test_bytes_are_told_with_rate_and_remaining_time(pool, screen, monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(screen, write_through=True))
+    ticks = iter(range(100, 10_000, 2))
+    monkeypatch.setattr("pumas.cli.progress.monotonic", lambda: next(ticks))
+
+    def work(progress):
+        progress.report(0, 3 << 30, "reading files")
+        assert screen.seen.wait(30)
+        screen.seen.clear()
+        progress.report(1 << 30, 3 << 30, "reading files")
+        assert screen.seen.wait(30)
+
+    wait_for(pool.submit("read", work), is_quiet=False, is_bytes=True)
+    lines = screen.getvalue().decode().splitlines()
+    assert lines == ["Reading files: 0 B of 3.0 GiB", "Reading files: 1.0 GiB of 3.0 GiB, 512.0 MiB/s, 0:00:04 left"]
+
+
+def test_bytes_are_a_bar_with_rate_on_a_terminal(pool, screen, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", Terminal(screen, encoding="utf-8", write_through=True))
+
+    def work(progress):
+        progress.report(1 << 20, 3 << 30, "reading files")
+        assert screen.seen.wait(30)
+
+    wait_for(pool.submit("read", work), is_quiet=False, is_bytes=True)
+    assert "GiB" in screen.getvalue().decode()

@@ -1,0 +1,155 @@
+"""What is known of the content of the library's files, so that an unchanged file costs one stat.
+
+    table `digests`   path_key(path below the library) → 105 bytes and the path, numbers little-endian
+
+      0  inode u64, size u64, mtime_ns i64, ctime_ns i64: the fingerprint (`pumas_native.fingerprint_files`)
+     32  SHA-256
+     64  BLAKE3
+     96  verified_at: when the content was last read, ns since 1970, i64
+    104  u8: how the content came to differ from what was known before (`History`)
+    105  the path, UTF-8: two paths of one key are told apart
+
+A file whose fingerprint is the one that is known is not read again. A file that was changed less than two seconds
+before it was read could change once more within a tick of the file system's clock, so nothing is kept of it.
+Deleting the cache loses time, and `History`; what a model's content should be stands in its document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+from time import time_ns
+from typing import Final
+
+import pumas_native
+
+from pumas.errors import native_errors
+from pumas.library.survey import RACY_NS
+from pumas.models import Algorithm
+from pumas.store.cache import Cache, Table, path_key
+
+KEPT: Final[tuple[Algorithm, ...]] = ("sha256", "blake3")
+
+_VALUE = Struct("<32s32s32sqB")
+_TIMES = Struct("<16xqq")
+FINGERPRINT_BYTES: Final = 32
+
+
+class History(IntEnum):
+    """How the content of a file came to differ from what was known of it before."""
+
+    FIRST = 0
+    """Nothing was known, or it does not differ."""
+    EDITED = 1
+    """The fingerprint differs too: somebody wrote the file."""
+    ROTTEN = 2
+    """The fingerprint is the same: nobody wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one file's content."""
+
+    fingerprint: bytes
+    sha256: bytes
+    blake3: bytes
+    verified_at_ns: int
+    history: History
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size when it was read."""
+        return size_of(self.fingerprint)
+
+    @property
+    def mtime_ns(self) -> int:
+        """Its time when it was read."""
+        mtime_ns: int = _TIMES.unpack(self.fingerprint)[0]
+        return mtime_ns
+
+
+def size_of(fingerprint: bytes) -> int:
+    """The size in a fingerprint."""
+    return int.from_bytes(fingerprint[8:16], "little")
+
+
+def is_settled(fingerprint: bytes, read_at_ns: int) -> bool:
+    """Whether a file was last changed so long before it was read that a later change shows in its times."""
+    mtime_ns, ctime_ns = _TIMES.unpack(fingerprint)
+    return bool(max(mtime_ns, ctime_ns) < read_at_ns - RACY_NS)
+
+
+def recall(cache: Cache, names: Sequence[str]) -> list[Known | None]:
+    """What is known of files, by their paths below the library."""
+    values = cache.get_many(Table.DIGESTS, [path_key(name) for name in names])
+    return [_known(name, value) for name, value in zip(names, values, strict=True)]
+
+
+def _known(name: str, value: bytes | None) -> Known | None:
+    if value is None or value[_VALUE.size :] != _path_bytes(name):
+        return None
+    fingerprint, sha256, blake3, verified_at_ns, history = _VALUE.unpack_from(value)
+    return Known(fingerprint, sha256, blake3, verified_at_ns, History(min(history, History.ROTTEN)))
+
+
+def remember(cache: Cache, fresh: Sequence[tuple[str, Known]]) -> None:
+    """Keep what was found out by reading files, by their paths below the library."""
+    values = [
+        (
+            path_key(name),
+            _VALUE.pack(known.fingerprint, known.sha256, known.blake3, known.verified_at_ns, known.history)
+            + _path_bytes(name),
+        )
+        for name, known in fresh
+        if is_settled(known.fingerprint, known.verified_at_ns)
+    ]
+    if values:
+        cache.put_many(Table.DIGESTS, values)
+
+
+def _path_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+def read_contents(
+    paths: Sequence[str],
+    before: Sequence[Known | None],
+    *,
+    progress: Callable[[int], None] | None = None,
+    cancel: pumas_native.CancelToken | None = None,
+) -> list[Known | OSError]:
+    """Read files and digest them by SHA-256 and BLAKE3.
+
+    Args:
+        paths: The files.
+        before: What was known of each.
+        progress: Called with the bytes read so far.
+        cancel: Looked at between chunks.
+
+    Returns:
+        For each file what is known now, or why it can't be digested.
+
+    Raises:
+        Cancelled: `cancel` was set.
+    """
+    read_at_ns = time_ns()
+    with native_errors():
+        digests = pumas_native.hash_files(paths, KEPT, progress=progress, cancel=cancel)
+    problems = dict(digests.problems)
+    found: list[Known | OSError] = []
+    for position, known in enumerate(before):
+        part = slice(position * 32, position * 32 + 32)
+        fingerprint, sha256, blake3 = digests.fingerprints[part], digests.sha256[part], digests.blake3[part]
+        history = _history(known, fingerprint, sha256)
+        found.append(problems.get(position) or Known(fingerprint, sha256, blake3, read_at_ns, history))
+    return found
+
+
+def _history(before: Known | None, fingerprint: bytes, sha256: bytes) -> History:
+    if before is None:
+        return History.FIRST
+    if before.sha256 == sha256:
+        return before.history
+    return History.ROTTEN if before.fingerprint == fingerprint else History.EDITED
