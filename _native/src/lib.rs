@@ -1,10 +1,11 @@
 //! Compiled cores of Pumas: pure functions over paths, bytes and limits.
 //!
-//! The domains (`documents`, `scan`) are plain Rust and know nothing of Python; `python` is the
+//! The domains (`documents`, `headers`, `scan`) are plain Rust and know nothing of Python; `python` is the
 //! boundary and exists only with the feature of that name.
 
 pub mod control;
 pub mod documents;
+pub mod headers;
 pub mod parallel;
 pub mod scan;
 

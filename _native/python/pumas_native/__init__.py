@@ -4,11 +4,14 @@ from pumas_native import errors
 from pumas_native._native import (
     CancelToken,
     Changes,
+    Headers,
     MetadataColumns,
     Tree,
     __version__,
     build_profile,
     changed_documents,
+    read_header,
+    read_headers,
     read_metadata_files,
     scan_tree,
 )
@@ -16,12 +19,15 @@ from pumas_native._native import (
 __all__ = [
     "CancelToken",
     "Changes",
+    "Headers",
     "MetadataColumns",
     "Tree",
     "__version__",
     "build_profile",
     "changed_documents",
     "errors",
+    "read_header",
+    "read_headers",
     "read_metadata_files",
     "scan_tree",
 ]

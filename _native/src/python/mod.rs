@@ -3,6 +3,7 @@
 mod boundary;
 mod changes;
 mod documents;
+mod headers;
 mod scan;
 
 use pyo3::prelude::*;
@@ -18,6 +19,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(scan::scan_tree, module)?)?;
     module.add_function(wrap_pyfunction!(changes::changed_documents, module)?)?;
     module.add_function(wrap_pyfunction!(documents::read_metadata_files, module)?)?;
+    module.add_class::<headers::Headers>()?;
+    module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
+    module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }
