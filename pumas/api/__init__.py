@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pumas.api.health import HealthOperations
+from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
@@ -19,7 +20,7 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, SystemOperations, JobOperations):
+class PumasApi(HealthOperations, IdentifyOperations, SystemOperations, JobOperations):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:

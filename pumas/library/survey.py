@@ -23,7 +23,7 @@ from pumas.store.paths import resolve_inside
 
 DOCUMENT = METADATA.file
 # A document may change once more within the same tick of the file system's clock; such a young one is read again.
-_RACY_NS = 2_000_000_000
+RACY_NS = 2_000_000_000
 _BATCH = 2000  # documents read at once: a few MB of text
 
 _REASONS = {
@@ -69,7 +69,7 @@ def changed_in_library(library: Path, known: bytes, *, cancel: pumas_native.Canc
     begun_ns = time_ns()
     tree = _scan(survey, "", cancel)
     with native_errors():
-        changes = pumas_native.changed_documents(tree, known, racy_after_ns=begun_ns - _RACY_NS)
+        changes = pumas_native.changed_documents(tree, known, racy_after_ns=begun_ns - RACY_NS)
     kinds = tree.kinds
     for index in memoryview(changes.changed).cast("I"):
         _add(survey, tree.path(index), kinds[index], "", cancel)

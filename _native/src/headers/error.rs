@@ -18,7 +18,7 @@ pub enum HeaderError {
     UnknownFormat(&'static str),
     #[error("it ends in the middle of {what} (byte {position})")]
     Cut { what: &'static str, position: u64 },
-    #[error("there is no room for {what} ({count}) in the {left} bytes that follow")]
+    #[error("it promises {count} {what}, but only {left} bytes follow")]
     Promised { what: &'static str, count: u64, left: u64 },
     #[error("it has {count} {what}, more than {limit}")]
     OverLimit { what: &'static str, count: u64, limit: u64 },

@@ -60,7 +60,7 @@ impl ValueType {
 }
 
 /// Name of a type of tensor data; elements and bytes of one block.
-const DATA_TYPES: [(u32, &str, u64, u64); 33] = [
+const DATA_TYPES: [(u32, &str, u64, u64); 34] = [
     (0, "F32", 1, 4),
     (1, "F16", 1, 2),
     (2, "Q4_0", 32, 18),
@@ -94,6 +94,7 @@ const DATA_TYPES: [(u32, &str, u64, u64); 33] = [
     (35, "TQ2_0", 256, 66),
     (39, "MXFP4", 32, 17),
     (40, "NVFP4", 64, 36),
+    (41, "Q1_0", 128, 18),
 ];
 
 /// Name of a type of tensor data, and the block it is made of; a type that came later has a number for a name.
@@ -142,8 +143,9 @@ pub fn file_type(code: u32) -> Option<&'static str> {
         32 => "BF16",
         36 => "TQ1_0",
         37 => "TQ2_0",
-        38 => "MXFP4",
+        38 => "MXFP4_MOE",
         39 => "NVFP4",
+        40 => "Q1_0",
         _ => return None,
     })
 }
