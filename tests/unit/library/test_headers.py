@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -27,10 +28,7 @@ def cache(library):
 @pytest.fixture
 def settled(monkeypatch):
     """The clock is ahead: what was written just now has settled."""
-    from pumas.library import headers
-
-    now_ns = headers.time_ns
-    monkeypatch.setattr(headers, "time_ns", lambda: now_ns() + 10**10)
+    monkeypatch.setattr("pumas.library.headers.time_ns", lambda: time_ns() + 10**10)
 
 
 def write(path: Path, architecture: str) -> Path:
@@ -63,18 +61,27 @@ def test_an_unchanged_file_is_not_read_again(library, cache, settled):
     assert architecture(link / NAME, link, cache) == "known"
 
 
-def test_a_changed_file_is_read_again(library, cache, settled):
+def rewrite(path: Path) -> None:
+    """The same size at another time."""
+    write(path, "llamb")
+    os.utime(path, ns=(PAST_NS, PAST_NS))
+
+
+def replace(path: Path) -> None:
+    """Another file of the same size and time."""
+    times = path.stat()
+    new = write(path.with_name("new"), "llamc")
+    os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
+    new.replace(path)
+
+
+@pytest.mark.parametrize("change", [lambda path: write(path, "other"), rewrite, replace])
+def test_a_changed_file_is_read_again(change, library, cache, settled):
     path = write(library / NAME, "llama")
-    for change in (
-        lambda: write(path, "other"),  # another size
-        lambda: (write(path, "llamb"), os.utime(path, ns=(PAST_NS, PAST_NS))),  # another time
-        lambda: write(path.with_name("new"), "llamc").replace(path),  # another file
-    ):
-        write(path, "llama")
-        assert architecture(path, library, cache) == "llama"
-        poison(cache, path, library)
-        change()
-        assert architecture(path, library, cache) not in ("llama", "known")
+    assert architecture(path, library, cache) == "llama"
+    poison(cache, path, library)
+    change(path)
+    assert architecture(path, library, cache) not in ("llama", "known")
 
 
 def test_a_young_file_is_not_kept(library, cache):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -363,8 +362,20 @@ def _hostile(kind: str) -> bytes:
     return V3.file([(f"{n}", "string", "\x01" * 60_000) for n in range(1000)])
 
 
-def test_modes_do_not_matter(tmp_path, read):
-    """The file is opened to be read only."""
+_FORBIDDEN = """
+import os, sys, pumas_native
+if os.geteuid() == 0: os.seteuid(65534)
+try:
+    pumas_native.read_header(sys.argv[1])
+except PermissionError as exc:
+    print(exc.filename)
+print(pumas_native.read_headers([sys.argv[1]]).problems)
+"""
+
+
+def test_what_may_not_be_read(tmp_path, read):
     read(safetensors({}))
-    os.chmod(tmp_path / "model", stat.S_IRUSR)
-    assert json.loads(pumas_native.read_header(tmp_path / "model"))["tensor_count"] == 0
+    path = tmp_path / "model"
+    path.chmod(0)
+    out = subprocess.run([sys.executable, "-c", _FORBIDDEN, path], capture_output=True, check=True, text=True).stdout
+    assert out.splitlines() == [str(path), "[(0, 'unreadable', \"it can't be read: Permission denied\")]"]
