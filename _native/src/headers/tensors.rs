@@ -103,12 +103,12 @@ impl Tensors {
 
     /// The end of all data: no two tensors share a byte.
     ///
-    /// With `is_dense` no byte before it belongs to none.
+    /// With `is_dense` each begins where the one before ends, those without data too.
     pub fn check_ranges(&mut self, is_dense: bool) -> Result<u64, HeaderError> {
         self.ranges.sort_unstable();
         let mut end = 0;
         for &(from, to) in &self.ranges {
-            if from < end && from < to {
+            if from < end && (is_dense || from < to) {
                 return Err(HeaderError::Overlap(from));
             }
             if is_dense && from > end {

@@ -90,6 +90,10 @@ def test_an_old_checkpoint(write, trap):
     assert scan_pickle(write(legacy(trap))).risk == "dangerous"
 
 
+def test_what_follows_a_pickle_is_not_its_own(write):
+    assert scan_pickle(write(pickle.dumps(GOOD, 2) + b"\xff" * 100)).risk == "none"
+
+
 def test_a_cut_pickle_is_no_harmless_one(write, trap):
     data = pickle.dumps(GOOD, 2)
     found = scan_pickle(write(data[:-3]))

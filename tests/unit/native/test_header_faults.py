@@ -147,6 +147,11 @@ SAFETENSORS_FAULTS = {
         WRONG,
         "gap before byte 5",
     ),
+    "nothing in the middle of something": (
+        safetensors({"a": tensor("U8", (2,), 0, 2), "b": tensor("U8", (0,), 1, 1)}, bytes(2)),
+        WRONG,
+        "share the byte 1",
+    ),
     "gap at the beginning": (safetensors({"a": tensor("U8", (4,), 1, 5)}, bytes(5)), WRONG, "gap before byte 1"),
     "a zip behind it": (
         safetensors(LORA, bytes(16) + b"PK\x05\x06" + bytes(18)),

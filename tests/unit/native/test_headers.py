@@ -114,6 +114,10 @@ def test_safetensors(read):
     }
 
 
+def test_no_metadata_at_all(read):
+    assert read(safetensors({"__metadata__": None}))["metadata"] == {}
+
+
 def test_every_number_is_read_with_its_sign(read):
     values = [
         ("uint8", 255), ("int8", -128), ("uint16", 65535), ("int16", -2), ("uint32", 2**32 - 1), ("int32", -(2**31)),

@@ -114,8 +114,9 @@ impl Scan {
         let mut copy = Vec::new();
         map.next_value_seed(Copier::new(self, Some(&mut copy)))?;
         let is_object = copy.first() == Some(&b'{');
-        // The rules want texts only; whoever asks for no more than the keys gets them in any form.
-        if self.detail >= Detail::Facts && !(is_object && holds_texts(&copy)) {
+        // The rules want texts only (the reference takes null for none); whoever asks for the keys gets any form.
+        let is_sound = if is_object { holds_texts(&copy) } else { copy == b"null" };
+        if self.detail >= Detail::Facts && !is_sound {
             return Err(self.fail(HeaderError::MetadataForm));
         }
         self.metadata = is_object.then_some(copy);
