@@ -96,9 +96,8 @@ def test_nothing_is_kept_of_files_elsewhere_of_problems_and_of_endless_facts(lib
     damaged.write_bytes(b"GGUF")
     endless = library / "endless.gguf"
     endless.write_bytes(Gguf().file([(f"{n}", "string", "x" * 60_000) for n in range(5)]))
-    around = library / ".." / library.name / "around.gguf"
-    write(around, "llama")
-    paths: list[Any] = [elsewhere, damaged, endless, around, library / "missing"]
+    around = write(tmp_path / "around.gguf", "llama")
+    paths: list[Any] = [elsewhere, damaged, endless, f"{library}/../../../{around.name}", library / "missing"]
     found = read_headers(paths, library=library, cache=cache)
     assert [isinstance(one, Header) for one in found] == [True, False, True, True, False]
     assert found[1] == HeaderProblem("cut", "it ends in the middle of its version (byte 4)")

@@ -7,9 +7,7 @@ use super::reader::Reader;
 use super::types::ValueType;
 use super::values::{as_text, skip, value_type, Values};
 use crate::headers::error::{within, HeaderError};
-use crate::headers::json::Object;
 use crate::headers::window::ReadAt;
-use crate::headers::MAX_ANSWER_BYTES;
 
 /// Most keys of one file; real ones have fewer than a hundred.
 pub const MAX_KEYS: u64 = 1 << 16;
@@ -55,51 +53,85 @@ pub fn read_keys<S: ReadAt + ?Sized>(
     is_whole: bool,
 ) -> Result<Keys, HeaderError> {
     let mut values = Values::new(is_whole);
-    let mut places: Vec<(String, Range<usize>)> = Vec::new();
+    let mut members = Vec::new();
     let mut architecture = None;
     let mut file_type = None;
     let mut alignment = None;
-    let mut key_bytes = 0;
     for _ in 0..count {
-        let name = key(reader)?.to_owned();
-        key_bytes += name.len() as u64;
-        within("bytes of keys", key_bytes, MAX_ANSWER_BYTES)?;
+        let start = values.out.len();
+        let name = key(reader)?;
+        let meaning = Meaning::of(name);
+        let key = values.begin_member(name);
         let value_type = value_type(reader)?;
         let mark = reader.window.position();
-        match name.as_str() {
-            ARCHITECTURE if architecture.is_none() => architecture = Some(as_text(reader, value_type, 1)?),
-            "general.file_type" if file_type.is_none() => {
+        match meaning {
+            Meaning::Architecture if architecture.is_none() => {
+                architecture = Some(as_text(reader, value_type, 1)?);
+            }
+            Meaning::FileType if file_type.is_none() => {
                 file_type = Some(read_file_type(reader, value_type)?);
             }
-            "general.alignment" if alignment.is_none() => {
+            Meaning::Alignment if alignment.is_none() => {
                 alignment = Some(read_alignment(reader, value_type)?);
             }
             _ => {}
         }
         reader.window.seek(mark)?;
-        let start = values.out.len();
         if values.write(reader, value_type)? {
-            places.push((name, start..values.out.len()));
+            members.push(Member { key, all: start..values.out.len() });
+        } else {
+            values.out.truncate(start);
         }
     }
     Ok(Keys {
         architecture: architecture.flatten(),
         file_type: file_type.flatten(),
         alignment: alignment.unwrap_or(ALIGNMENT),
-        metadata: object_of(&places, &values.out),
+        metadata: object_of(values.out, &members),
     })
 }
 
-fn object_of(places: &[(String, Range<usize>)], values: &[u8]) -> Vec<u8> {
-    let last: HashMap<&str, usize> =
-        places.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
-    let mut object = Object::new();
-    for (number, (name, range)) in places.iter().enumerate() {
-        if last.get(name.as_str()) == Some(&number) {
-            object.ready(name, &values[range.clone()]);
+/// The keys that mean something to whoever reads the file.
+#[derive(Clone, Copy)]
+enum Meaning {
+    Architecture,
+    FileType,
+    Alignment,
+    None,
+}
+
+impl Meaning {
+    fn of(name: &str) -> Self {
+        match name {
+            ARCHITECTURE => Self::Architecture,
+            "general.file_type" => Self::FileType,
+            "general.alignment" => Self::Alignment,
+            _ => Self::None,
         }
     }
-    object.finish()
+}
+
+/// Where a key and its value stand, `,"key":value`.
+struct Member {
+    key: Range<usize>,
+    all: Range<usize>,
+}
+
+/// Makes an object of members that were written in a row.
+fn object_of(mut written: Vec<u8>, members: &[Member]) -> Vec<u8> {
+    let last: HashMap<&[u8], usize> =
+        members.iter().enumerate().map(|(number, member)| (&written[member.key.clone()], number)).collect();
+    if last.len() < members.len() {
+        let mut kept: Vec<usize> = last.into_values().collect();
+        kept.sort_unstable();
+        written = kept.iter().flat_map(|&number| &written[members[number].all.clone()]).copied().collect();
+    }
+    match written.first_mut() {
+        Some(comma) => *comma = b'{',
+        None => written.push(b'{'),
+    }
+    written.push(b'}');
+    written
 }
 
 fn key<'r, S: ReadAt + ?Sized>(reader: &'r mut Reader<'_, S>) -> Result<&'r str, HeaderError> {

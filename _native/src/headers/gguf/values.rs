@@ -1,5 +1,7 @@
 //! Metadata values: skipped, or written as JSON.
 
+use std::ops::Range;
+
 use super::reader::Reader;
 use super::types::ValueType;
 use crate::headers::error::{within, HeaderError};
@@ -22,7 +24,10 @@ const MAX_ELEMENTS: u64 = 1 << 21;
 /// Deepest nesting of arrays; nobody nests them.
 const MAX_NESTING: usize = 8;
 
-/// Where values are written to, and what they have cost.
+/// Bytes of all keys and values where nothing is given whole; real ones have a tenth of it.
+const MAX_SUMMARY: u64 = 4 << 20;
+
+/// Where keys and values are written to, and what they have cost.
 #[derive(Debug, Default)]
 pub struct Values {
     pub out: Vec<u8>,
@@ -36,13 +41,27 @@ impl Values {
         Self { is_whole, ..Self::default() }
     }
 
-    /// Writes the next value of a type; false when it can't be decoded, and then nothing was written.
+    /// Writes what stands before a value; where the key stands in it.
+    pub fn begin_member(&mut self, name: &str) -> Range<usize> {
+        self.out.push(b',');
+        let start = self.out.len();
+        push_text(&mut self.out, name);
+        let end = self.out.len();
+        self.out.push(b':');
+        start..end
+    }
+
+    fn check_size(&self) -> Result<(), HeaderError> {
+        let limit = if self.is_whole { MAX_ANSWER_BYTES } else { MAX_SUMMARY };
+        within("bytes of metadata", self.out.len() as u64, limit)
+    }
+
+    /// Writes the next value of a type; false when it can't be decoded.
     pub fn write<S: ReadAt + ?Sized>(
         &mut self,
         reader: &mut Reader<'_, S>,
         value_type: ValueType,
     ) -> Result<bool, HeaderError> {
-        let start = self.out.len();
         let is_decoded = match value_type {
             ValueType::Text => self.text(reader)?,
             ValueType::Array => self.array(reader)?,
@@ -51,10 +70,7 @@ impl Values {
                 true
             }
         };
-        if !is_decoded {
-            self.out.truncate(start);
-        }
-        within("bytes of values", self.out.len() as u64, MAX_ANSWER_BYTES)?;
+        self.check_size()?;
         Ok(is_decoded)
     }
 
@@ -144,7 +160,7 @@ impl Values {
                     self.out.push(b',');
                 }
             }
-            within("bytes of values", self.out.len() as u64, MAX_ANSWER_BYTES)?;
+            self.check_size()?;
         }
         Ok(is_decoded)
     }

@@ -33,6 +33,11 @@ impl<'s, 'o> Copier<'s, 'o> {
         within("bytes of metadata", out.len() as u64, MAX_COPY).map_err(|failure| self.scan.fail(failure))
     }
 
+    /// Takes note of a value in an object that is no text.
+    fn is_other(&mut self) {
+        self.scan.has_other |= self.depth == 1;
+    }
+
     fn inner(&mut self) -> Copier<'_, '_> {
         Copier { scan: self.scan, out: self.out.as_deref_mut(), depth: self.depth + 1 }
     }
@@ -69,22 +74,27 @@ impl<'de> Visitor<'de> for Copier<'_, '_> {
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
+        self.is_other();
         self.write(|out| out.extend_from_slice(b"null"))
     }
 
     fn visit_bool<E: Error>(mut self, value: bool) -> Result<(), E> {
+        self.is_other();
         self.write(|out| out.extend_from_slice(if value { b"true" } else { b"false" }))
     }
 
     fn visit_u64<E: Error>(mut self, value: u64) -> Result<(), E> {
+        self.is_other();
         self.write(|out| push_unsigned(out, value))
     }
 
     fn visit_i64<E: Error>(mut self, value: i64) -> Result<(), E> {
+        self.is_other();
         self.write(|out| push_signed(out, value))
     }
 
     fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
+        self.is_other();
         self.write(|out| push_float(out, value))
     }
 
@@ -93,6 +103,7 @@ impl<'de> Visitor<'de> for Copier<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        self.is_other();
         self.enter()?;
         self.write(|out| out.push(b'['))?;
         let mut is_first = true;
@@ -110,6 +121,7 @@ impl<'de> Visitor<'de> for Copier<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.is_other();
         self.enter()?;
         self.write(|out| out.push(b'{'))?;
         let mut is_first = true;

@@ -22,7 +22,7 @@ use super::{Detail, Options};
 pub const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 /// Bytes of the longest text in a header: serde copies a text with an escape.
-const MAX_TEXT: usize = 8 << 20;
+const MAX_TEXT: usize = 4 << 20;
 
 /// Whether a file may be one: a length within the limit, then a brace.
 pub fn is_likely(first: &[u8]) -> bool {

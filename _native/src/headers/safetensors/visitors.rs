@@ -1,7 +1,6 @@
 //! The members of a header, one after the other, as serde hands them out.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::mem::take;
 
@@ -48,6 +47,8 @@ pub struct Scan {
     /// `__metadata__` as JSON, if it is an object.
     pub metadata: Option<Vec<u8>>,
     has_metadata: bool,
+    /// The object that was read last holds more than texts.
+    pub(super) has_other: bool,
     /// The tensor whose form is wrong.
     at: String,
     failure: Option<HeaderError>,
@@ -60,6 +61,7 @@ impl Scan {
             tensors: Tensors::new(detail),
             metadata: None,
             has_metadata: false,
+            has_other: false,
             at: String::new(),
             failure: None,
         }
@@ -112,10 +114,11 @@ impl Scan {
 
     fn copy_metadata<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
         let mut copy = Vec::new();
+        self.has_other = false;
         map.next_value_seed(Copier::new(self, Some(&mut copy)))?;
         let is_object = copy.first() == Some(&b'{');
         // The rules want texts only (the reference takes null for none); whoever asks for the keys gets any form.
-        let is_sound = if is_object { holds_texts(&copy) } else { copy == b"null" };
+        let is_sound = if is_object { !self.has_other } else { copy == b"null" };
         if self.detail >= Detail::Facts && !is_sound {
             return Err(self.fail(HeaderError::MetadataForm));
         }
@@ -138,10 +141,6 @@ impl Scan {
         let dtype = Cow::Borrowed(found.dtype.as_ref());
         self.tensors.add(&Tensor { name, dtype, shape, offset: begin, size: Some(size) })
     }
-}
-
-fn holds_texts(object: &[u8]) -> bool {
-    serde_json::from_slice::<HashMap<Cow<'_, str>, Cow<'_, str>>>(object).is_ok()
 }
 
 /// The whole header.
