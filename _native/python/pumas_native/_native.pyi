@@ -284,7 +284,8 @@ def read_header(
         InvalidArgument: `detail` or `file_format` is none of those above.
 
     Within 2 s and no more memory than header and 64 MiB, whatever the file holds: a GGUF header has 256 MiB at most, a
-    safetensors one 100 MiB, either half a million tensors.
+    safetensors one 100 MiB, either half a million tensors. Names, tensors and whole arrays come on top, 32 MiB of
+    answer at most.
 
     GGUF versions 1 to 3 as `docs/gguf.md` of ggml says, alignment as llama.cpp checks it (a power of two), names of
     data and file types as in `ggml.h` and `llama.h`. Safetensors as its `README.md` says, with the checks of the

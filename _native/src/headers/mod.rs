@@ -1,8 +1,8 @@
 //! Headers of model files: what a file says of itself, read without its data.
 //!
 //! GGUF and safetensors. A header comes from anywhere, so every count and length is checked against what is left of
-//! the file and a limit with a name before anything is allocated; whatever the file holds, reading it takes no more
-//! memory than its header and 64 MiB.
+//! the file and a limit with a name before anything is allocated. Whatever the file holds, reading its facts takes no
+//! more memory than its header and 64 MiB; what is listed at a caller's wish comes on top.
 
 mod error;
 mod gguf;

@@ -18,6 +18,9 @@ pub const MAX_DIMENSIONS: usize = 64;
 /// Most data types of one file; there are not so many.
 const MAX_DTYPES: usize = 64;
 
+/// Bytes of the longest name of a data type; F8_E4M3FNUZ has 11.
+const MAX_DTYPE: u64 = 64;
+
 /// One tensor, as far as its header says.
 #[derive(Debug)]
 pub struct Tensor<'a> {
@@ -96,6 +99,7 @@ impl Tensors {
             total.parameters += parameters;
             return Ok(());
         }
+        within("bytes in the name of a data type", dtype.len() as u64, MAX_DTYPE)?;
         within("data types", self.totals.len() as u64 + 1, MAX_DTYPES as u64)?;
         self.totals.push(Total { dtype: dtype.to_owned(), tensors: 1, parameters });
         Ok(())

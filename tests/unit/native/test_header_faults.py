@@ -126,6 +126,22 @@ SAFETENSORS_FAULTS = {
     "one name twice": (safetensors('{"a":0,"\\u0061":0}'), WRONG, '"a"'),
     "a number for a tensor": (safetensors({"a": 5}), WRONG, 'tensor "a" has a wrong form'),
     "no dtype": (safetensors({"a": {"shape": [], "data_offsets": [0, 0]}}), WRONG, "dtype"),
+    "two shapes": (
+        safetensors('{"a":{"dtype":"U8","shape":[0],"shape":[1],"data_offsets":[0,0]}}'),
+        WRONG,
+        "duplicate field `shape`",
+    ),
+    "two types": (
+        safetensors('{"a":{"dtype":"U8","shape":[0],"dtype":"U8","data_offsets":[0,0]}}'),
+        WRONG,
+        "duplicate field `dtype`",
+    ),
+    "offsets twice": (
+        safetensors('{"a":{"data_offsets":[0,0],"shape":[0],"dtype":"U8","data_offsets":[0,0]}}'),
+        WRONG,
+        "duplicate field `data_offsets`",
+    ),
+    "long data type": (safetensors({"a": tensor("x" * 65, (0,), 0, 0)}), LARGE, "65 bytes in the name of a data type"),
     "no shape": (safetensors({"a": {"dtype": "U8", "data_offsets": [0, 0]}}), WRONG, "shape"),
     "no offsets": (safetensors({"a": {"dtype": "U8", "shape": []}}), WRONG, "data_offsets"),
     "one offset": (safetensors({"a": {"dtype": "U8", "shape": [], "data_offsets": [0]}}), WRONG, "wrong form"),

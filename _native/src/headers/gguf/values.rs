@@ -91,8 +91,11 @@ impl Values {
     ) -> Result<bool, HeaderError> {
         reader.has_room("bytes of a text", length, 1)?;
         within("bytes of a text", length, MAX_TEXT)?;
-        let text = std::str::from_utf8(reader.window.bytes(length, "a text")?);
-        text.map(|text| push_text(&mut self.out, text)).map_or(Ok(false), |()| Ok(true))
+        let Ok(text) = std::str::from_utf8(reader.window.bytes(length, "a text")?) else {
+            return Ok(false);
+        };
+        push_text(&mut self.out, text);
+        Ok(true)
     }
 
     fn summary(&mut self, element: &str, unit: &str, count: u64) {

@@ -225,6 +225,9 @@ impl<'de> Visitor<'de> for Form<'_> {
         let (mut dtype, mut shape, mut offsets) = (None, None, None);
         while let Some(key) = map.next_key_seed(Text)? {
             match key.as_ref() {
+                "dtype" if dtype.is_some() => return Err(A::Error::duplicate_field("dtype")),
+                "shape" if shape.is_some() => return Err(A::Error::duplicate_field("shape")),
+                "data_offsets" if offsets.is_some() => return Err(A::Error::duplicate_field("data_offsets")),
                 "dtype" => dtype = Some(map.next_value_seed(Text)?),
                 "shape" => shape = Some(map.next_value::<Sizes>()?),
                 "data_offsets" => offsets = Some(map.next_value::<[u64; 2]>()?),
