@@ -18,7 +18,7 @@ pub const MAX_DIMENSIONS: usize = 64;
 /// Most data types of one file; there are not so many.
 const MAX_DTYPES: usize = 64;
 
-/// Bytes of the longest name of a data type; F8_E4M3FNUZ has 11.
+/// Bytes of the longest name of a data type; `F8_E4M3FNUZ` has 11.
 const MAX_DTYPE: u64 = 64;
 
 /// One tensor, as far as its header says.
