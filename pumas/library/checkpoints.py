@@ -17,17 +17,20 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from pumas.library.formats import first_bytes
 from pumas.models import Checkpoint, CheckpointMember, Risk
 
+# Of all pickles of a file together.
 _MAX_PICKLE = 16 << 20  # the tensors are not in it; the largest checkpoints have 5 MiB
-_MAX_OPERATIONS = 400_000  # half a second and 60 MB; a tensor takes 60
+_MAX_OPERATIONS = 300_000  # a second and 50 MB; a tensor takes 60
 _MAX_DIRECTORY = 2 << 20  # 45,000 entries at most; a tensor is one
 _MAX_IMPORTS = 100
 _CHUNK = 1 << 16
-_LEGACY_PICKLES = 5
+_OLD_PICKLES = 5
+_OLD_MAGIC = 0x1950A86A20F9469CFC6C  # the first of them (`torch/serialization.py`)
 _PICKLES = (".pkl", ".pickle")
 
 
@@ -53,24 +56,53 @@ class _Findings:
         self.imports: set[str] = set()
         self.is_dangerous = False
         self.reason: str | None = None
+        self._left_operations = _MAX_OPERATIONS
+        self._left_bytes = _MAX_PICKLE
 
-    def scan(self, data: bytes, name: str, *, most: int) -> None:
-        """Look through up to `most` pickles in a row; what follows the first may be anything."""
+    def scan_member(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        """Look through a pickle in an archive."""
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _Unscannable(f"{entry.filename} is packed in a way that PyTorch does not read")
+        data = bytearray()
+        with archive.open(entry) as file:
+            # In steps: what an entry claims of its size is not believed.
+            while chunk := file.read(_CHUNK):
+                data += chunk
+                if len(data) > self._left_bytes:
+                    raise _Unscannable(f"its pickles are larger than {_MAX_PICKLE} bytes")
+        self._left_bytes -= len(data)
+        self._scan_one(io.BytesIO(data), entry.filename)
+
+    def scan_row(self, data: bytes, name: str) -> None:
+        """Look through the first pickle of a file, and those behind it that whoever loads an old checkpoint loads."""
         stream = io.BytesIO(data)
-        left = _MAX_OPERATIONS
-        for number in range(most):
-            start = stream.tell()
-            try:
-                left -= _count_operations(stream, left)
-            except _Unscannable as exc:
-                if number > 0:
-                    return  # the tensors of an old checkpoint
-                self.reason = str(exc)
-            self._take(data[start : stream.tell()], name)
+        numbers = self._scan_one(stream, name)
+        if _OLD_MAGIC not in numbers and not self.imports:
+            return  # what follows is never loaded
+        for _ in range(1, _OLD_PICKLES):
             if self.reason is not None or stream.tell() >= len(data):
                 return
+            self._scan_one(stream, name)
 
-    def _take(self, pickle: bytes, name: str) -> None:
+    def _scan_one(self, stream: io.BytesIO, name: str) -> frozenset[int]:
+        """Look through the pickle that begins here, and go to its end; the numbers in it."""
+        start = stream.tell()
+        numbers = set()
+        operations = pickletools.genops(stream)
+        try:
+            for _, value, _ in islice(operations, self._left_operations):
+                self._left_operations -= 1
+                if isinstance(value, int):
+                    numbers.add(value)
+            if not self._left_operations and next(operations, None) is not None:
+                self.reason = f"its pickles have more than {_MAX_OPERATIONS} operations"
+        except (ValueError, OverflowError) as exc:
+            self.reason = f"{name} is damaged, or goes on after {_MAX_PICKLE} bytes: {exc}"
+        # What stands before damage would be called all the same.
+        self._take(stream.getbuffer()[start : stream.tell()], name)
+        return frozenset(numbers)
+
+    def _take(self, pickle: memoryview, name: str) -> None:
         from picklescan.scanner import SafetyLevel, scan_pickle_bytes  # noqa: PLC0415 - 20 ms that only a pickle pays
 
         with _quiet():
@@ -104,7 +136,7 @@ def scan_pickle(path: Path) -> Checkpoint:
         OSError: It can't be read.
     """
     findings = _Findings()
-    findings.scan(first_bytes(path, _MAX_PICKLE), path.name, most=_LEGACY_PICKLES)
+    findings.scan_row(first_bytes(path, _MAX_PICKLE), path.name)
     return findings.checkpoint()
 
 
@@ -124,7 +156,7 @@ def scan_archive(path: Path) -> Checkpoint:
                 # Not by name: of two entries with one name either may be loaded.
                 for entry in entries:
                     if entry.filename.lower().endswith(_PICKLES):
-                        findings.scan(_member(archive, entry), entry.filename, most=1)
+                        findings.scan_member(archive, entry)
         except _DAMAGE as exc:
             findings.reason = str(exc) or type(exc).__name__
         return findings.checkpoint(members)
@@ -133,30 +165,6 @@ def scan_archive(path: Path) -> Checkpoint:
 _DAMAGE = (_Unscannable, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 """What zipfile raises for archives that are damaged, encrypted, or packed in ways it doesn't know; OSError for places
 before the beginning."""
-
-
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    data = bytearray()
-    with archive.open(entry) as file:
-        # In steps: what an entry claims of its size is not believed.
-        while chunk := file.read(_CHUNK):
-            data += chunk
-            if len(data) > _MAX_PICKLE:
-                raise _Unscannable(f"{entry.filename} is larger than {_MAX_PICKLE} bytes")
-    return bytes(data)
-
-
-def _count_operations(stream: io.BytesIO, most: int) -> int:
-    """Go to the end of the pickle that begins here; how many operations it has."""
-    count = 0
-    try:
-        for _ in pickletools.genops(stream):
-            count += 1
-            if count > most:
-                raise _Unscannable(f"a pickle has more than {_MAX_OPERATIONS} operations")
-    except (ValueError, OverflowError) as exc:
-        raise _Unscannable(f"a pickle is damaged or goes on after {_MAX_PICKLE} bytes: {exc}") from exc
-    return count
 
 
 @contextmanager

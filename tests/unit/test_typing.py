@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_type
 
 from pumas import Config, Job, PumasApi, PumasError
-from pumas.models import LibraryStatus, Model, RefreshReport, SearchHit, SearchPage
+from pumas.models import Identity, LibraryStatus, Model, RefreshReport, SearchHit, SearchPage
 
 
 def use(api: PumasApi) -> int:
@@ -14,6 +14,7 @@ def use(api: PumasApi) -> int:
     job = api.refresh_models()
     assert_type(job, Job[RefreshReport])
     assert_type(job.result(30), RefreshReport)
+    assert_type(api.identify(["model.gguf"]), Job[tuple[Identity, ...]])
     page = api.search_models_fts("llama", limit=1, model_type=["llm"], tags=["gguf"])
     assert_type(page, SearchPage)
     assert_type(page.hits, tuple[SearchHit, ...])
