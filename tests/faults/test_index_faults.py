@@ -492,7 +492,7 @@ def test_a_change_is_seen_whatever_the_clocks_say(library, monkeypatch, clock, i
     monkeypatch.setattr(survey, "time_ns", lambda: time.time_ns() + ahead_ns)
     if clock == "right":
         # Documents so young are read with every refresh; here each is trusted, so that what is remembered is shown.
-        monkeypatch.setattr(survey, "_RACY_NS", -LATE)
+        monkeypatch.setattr(survey, "RACY_NS", -LATE)
     path = write_model(library, "llm/a/A", description="word-000") / "metadata.json"
     write_model(library, "llm/a/B", description="other")
     times = [LATE, LATE, EARLY, EARLY, EARLY - 1, time.time_ns(), LATE]
