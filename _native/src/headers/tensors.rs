@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::{shown, within, HeaderError};
 use super::json::{push_text, push_unsigned, List, Object};
@@ -20,6 +21,9 @@ const MAX_DTYPES: usize = 64;
 
 /// Bytes of the longest name of a data type; `F8_E4M3FNUZ` has 11.
 const MAX_DTYPE: u64 = 64;
+
+/// Most tensors that room is made for before they are seen.
+const MOST_EXPECTED: u64 = 1 << 10;
 
 /// One tensor, as far as its header says.
 #[derive(Debug)]
@@ -40,6 +44,24 @@ struct Total {
     parameters: u64,
 }
 
+/// Takes a digest as its own hash.
+#[derive(Debug, Default)]
+struct Digest(u64);
+
+impl Hasher for Digest {
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// All tensors of a file.
 #[derive(Debug)]
 pub struct Tensors {
@@ -47,20 +69,25 @@ pub struct Tensors {
     parameters: u64,
     totals: Vec<Total>,
     /// Digests of the names: 8 bytes each whatever a hostile file calls them.
-    names: HashSet<u64>,
+    names: HashSet<u64, BuildHasherDefault<Digest>>,
+    /// Of the digests; nobody can choose names for it.
+    seed: u64,
     ranges: Vec<(u64, u64)>,
     list: Option<List>,
 }
 
 impl Tensors {
-    pub fn new(detail: Detail) -> Self {
+    /// Room is made for `expected` tensors at first.
+    pub fn new(detail: Detail, expected: u64) -> Self {
+        let expected = expected.min(MOST_EXPECTED) as usize;
         let is_listed = matches!(detail, Detail::Names | Detail::Tensors);
         Self {
             count: 0,
             parameters: 0,
             totals: Vec::new(),
-            names: HashSet::new(),
-            ranges: Vec::new(),
+            names: HashSet::with_capacity_and_hasher(expected, BuildHasherDefault::default()),
+            seed: RandomState::new().hash_one(0),
+            ranges: Vec::with_capacity(expected),
             list: is_listed.then(|| List::new(MAX_ANSWER_BYTES)),
         }
     }
@@ -69,7 +96,7 @@ impl Tensors {
     pub fn name(&mut self, name: &str) -> Result<(), HeaderError> {
         self.count += 1;
         within("tensors", self.count, MAX_TENSORS)?;
-        if !self.names.insert(xxh3_64(name.as_bytes())) {
+        if !self.names.insert(xxh3_64_with_seed(name.as_bytes(), self.seed)) {
             return Err(HeaderError::DuplicateTensor(shown(name)));
         }
         Ok(())

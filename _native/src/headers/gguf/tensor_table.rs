@@ -20,9 +20,16 @@ pub fn read<S: ReadAt + ?Sized>(
     detail: Detail,
     answer: &mut Object,
 ) -> Result<(), HeaderError> {
-    let mut tensors = Tensors::new(detail);
+    let mut tensors = Tensors::new(detail, count);
+    let mut row = Row::default();
     for _ in 0..count {
-        read_tensor(reader, keys.alignment, detail, &mut tensors)?;
+        row.read(reader)?;
+        tensors.name(&row.name)?;
+        if detail == Detail::Names {
+            tensors.list_name(&row.name)?;
+        } else {
+            tensors.add(&row.tensor(keys.alignment)?)?;
+        }
     }
     if detail >= Detail::Facts {
         let end = tensors.check_ranges(false)?;
@@ -40,48 +47,57 @@ pub fn read<S: ReadAt + ?Sized>(
     Ok(())
 }
 
-fn read_tensor<S: ReadAt + ?Sized>(
-    reader: &mut Reader<'_, S>,
-    alignment: u64,
-    detail: Detail,
-    tensors: &mut Tensors,
-) -> Result<(), HeaderError> {
-    let name = read_name(reader)?;
-    tensors.name(&name)?;
-    let dimensions = reader.u32("the dimensions of a tensor")?;
-    within("dimensions in a tensor", u64::from(dimensions), MAX_DIMENSIONS as u64)?;
-    let mut sizes = [0; MAX_DIMENSIONS];
-    let shape = &mut sizes[..dimensions as usize];
-    for size in shape.iter_mut() {
-        *size = reader.count("the shape of a tensor")?;
-    }
-    let code = reader.u32("the type of a tensor")?;
-    let offset = reader.u64("the offset of a tensor")?;
-    if detail == Detail::Names {
-        return tensors.list_name(&name);
-    }
-    if offset % alignment != 0 {
-        return Err(HeaderError::Misaligned(shown(&name), offset));
-    }
-    let (dtype, block) = data_type(code);
-    let size = match block {
-        None => None,
-        Some((per_block, _)) if shape.first().unwrap_or(&1) % per_block != 0 => {
-            return Err(HeaderError::PartBlock(shown(&name), dtype.into_owned()));
-        }
-        Some((per_block, bytes)) => {
-            let size = elements(shape).and_then(|all| (all / per_block).checked_mul(bytes));
-            Some(size.ok_or_else(|| HeaderError::ShapeOverflow(shown(&name)))?)
-        }
-    };
-    tensors.add(&Tensor { name: &name, dtype, shape, offset, size })
+/// One row; each is read into the place of the one before.
+#[derive(Default)]
+struct Row {
+    name: String,
+    shape: Vec<u64>,
+    code: u32,
+    offset: u64,
 }
 
-fn read_name<S: ReadAt + ?Sized>(reader: &mut Reader<'_, S>) -> Result<String, HeaderError> {
-    let length = reader.count("the length of a name")?;
-    let position = reader.window.position();
-    reader.has_room("bytes of a name", length, 1)?;
-    within("bytes of a name", length, MAX_NAME)?;
-    let bytes = reader.window.bytes(length, "a name")?.to_vec();
-    String::from_utf8(bytes).map_err(|_| HeaderError::NotUtf8 { what: "the name of a tensor", position })
+impl Row {
+    fn read<S: ReadAt + ?Sized>(&mut self, reader: &mut Reader<'_, S>) -> Result<(), HeaderError> {
+        self.read_name(reader)?;
+        let dimensions = reader.u32("the dimensions of a tensor")?;
+        within("dimensions in a tensor", u64::from(dimensions), MAX_DIMENSIONS as u64)?;
+        self.shape.clear();
+        for _ in 0..dimensions {
+            self.shape.push(reader.count("the shape of a tensor")?);
+        }
+        self.code = reader.u32("the type of a tensor")?;
+        self.offset = reader.u64("the offset of a tensor")?;
+        Ok(())
+    }
+
+    fn read_name<S: ReadAt + ?Sized>(&mut self, reader: &mut Reader<'_, S>) -> Result<(), HeaderError> {
+        let length = reader.count("the length of a name")?;
+        let position = reader.window.position();
+        reader.has_room("bytes of a name", length, 1)?;
+        within("bytes of a name", length, MAX_NAME)?;
+        let bytes = reader.window.bytes(length, "a name")?;
+        let not_utf8 = |_| HeaderError::NotUtf8 { what: "the name of a tensor", position };
+        self.name.clear();
+        self.name.push_str(std::str::from_utf8(bytes).map_err(not_utf8)?);
+        Ok(())
+    }
+
+    fn tensor(&self, alignment: u64) -> Result<Tensor<'_>, HeaderError> {
+        let offset = self.offset;
+        if offset % alignment != 0 {
+            return Err(HeaderError::Misaligned(shown(&self.name), offset));
+        }
+        let (dtype, block) = data_type(self.code);
+        let size = match block {
+            None => None,
+            Some((per_block, _)) if self.shape.first().unwrap_or(&1) % per_block != 0 => {
+                return Err(HeaderError::PartBlock(shown(&self.name), dtype.into_owned()));
+            }
+            Some((per_block, bytes)) => {
+                let size = elements(&self.shape).and_then(|all| (all / per_block).checked_mul(bytes));
+                Some(size.ok_or_else(|| HeaderError::ShapeOverflow(shown(&self.name)))?)
+            }
+        };
+        Ok(Tensor { name: &self.name, dtype, shape: &self.shape, offset, size })
+    }
 }

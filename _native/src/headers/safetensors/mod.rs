@@ -41,7 +41,7 @@ pub fn read<S: ReadAt + ?Sized>(mut window: Window<'_, S>, options: Options) -> 
     let data_bytes = window.left() - length;
     let text = window.bytes(length, "its header")?;
     check_texts(text)?;
-    let mut scan = Scan::new(options.detail);
+    let mut scan = Scan::new(options.detail, length);
     scan.read(text)?;
 
     let mut answer = Object::new();

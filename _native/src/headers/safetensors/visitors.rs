@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::mem::take;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use super::copy::Copier;
@@ -40,6 +40,9 @@ const DTYPES: [(&str, u64); 22] = [
     ("C64", 64),
 ];
 
+/// Bytes that a tensor takes in a header, about.
+const TENSOR_BYTES: u64 = 80;
+
 /// What was read so far, and why reading ended, if it did.
 pub struct Scan {
     detail: Detail,
@@ -49,19 +52,23 @@ pub struct Scan {
     has_metadata: bool,
     /// The object that was read last holds more than texts.
     pub(super) has_other: bool,
+    /// The shape of the tensor that is read.
+    shape: Vec<u64>,
     /// The tensor whose form is wrong.
     at: String,
     failure: Option<HeaderError>,
 }
 
 impl Scan {
-    pub fn new(detail: Detail) -> Self {
+    /// A scan of a header of `length` bytes.
+    pub fn new(detail: Detail, length: u64) -> Self {
         Self {
             detail,
-            tensors: Tensors::new(detail),
+            tensors: Tensors::new(detail, length / TENSOR_BYTES),
             metadata: None,
             has_metadata: false,
             has_other: false,
+            shape: Vec::new(),
             at: String::new(),
             failure: None,
         }
@@ -127,7 +134,7 @@ impl Scan {
     }
 
     fn check(&mut self, name: &str, found: &Found<'_>) -> Result<(), HeaderError> {
-        let shape = &found.shape.sizes[..found.shape.count];
+        let shape = &self.shape;
         let [begin, end] = found.offsets;
         let size = end.checked_sub(begin).ok_or_else(|| HeaderError::TensorSize(shown(name)))?;
         let known = DTYPES.iter().find(|known| known.0 == found.dtype);
@@ -196,10 +203,9 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// One tensor as it stands in the header.
+/// One tensor as it stands in the header; its shape is in the scan.
 struct Found<'a> {
     dtype: Cow<'a, str>,
-    shape: Sizes,
     offsets: [u64; 2],
 }
 
@@ -222,53 +228,57 @@ impl<'de> Visitor<'de> for Form<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut dtype, mut shape, mut offsets) = (None, None, None);
+        let (mut dtype, mut has_shape, mut offsets) = (None, false, None);
         while let Some(key) = map.next_key_seed(Text)? {
             match key.as_ref() {
                 "dtype" if dtype.is_some() => return Err(A::Error::duplicate_field("dtype")),
-                "shape" if shape.is_some() => return Err(A::Error::duplicate_field("shape")),
+                "shape" if has_shape => return Err(A::Error::duplicate_field("shape")),
                 "data_offsets" if offsets.is_some() => return Err(A::Error::duplicate_field("data_offsets")),
                 "dtype" => dtype = Some(map.next_value_seed(Text)?),
-                "shape" => shape = Some(map.next_value::<Sizes>()?),
+                "shape" => {
+                    map.next_value_seed(Shape(&mut self.0.shape))?;
+                    has_shape = true;
+                }
                 "data_offsets" => offsets = Some(map.next_value::<[u64; 2]>()?),
                 _ => map.next_value_seed(Copier::new(self.0, None))?,
             }
         }
+        if !has_shape {
+            return Err(A::Error::missing_field("shape"));
+        }
         Ok(Found {
             dtype: dtype.ok_or_else(|| A::Error::missing_field("dtype"))?,
-            shape: shape.ok_or_else(|| A::Error::missing_field("shape"))?,
             offsets: offsets.ok_or_else(|| A::Error::missing_field("data_offsets"))?,
         })
     }
 }
 
 /// A shape, of bounded length.
-struct Sizes {
-    sizes: [u64; MAX_DIMENSIONS],
-    count: usize,
-}
+struct Shape<'s>(&'s mut Vec<u64>);
 
-impl<'de> Deserialize<'de> for Sizes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Self { sizes: [0; MAX_DIMENSIONS], count: 0 })
+impl<'de> DeserializeSeed<'de> for Shape<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Sizes {
-    type Value = Self;
+impl<'de> Visitor<'de> for Shape<'_> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "a list of at most {MAX_DIMENSIONS} sizes")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.0.clear();
         while let Some(size) = seq.next_element()? {
-            if self.count == MAX_DIMENSIONS {
-                return Err(A::Error::invalid_length(self.count + 1, &self));
+            if self.0.len() == MAX_DIMENSIONS {
+                return Err(A::Error::invalid_length(MAX_DIMENSIONS + 1, &self));
             }
-            self.sizes[self.count] = size;
-            self.count += 1;
+            self.0.push(size);
         }
-        Ok(self)
+        Ok(())
     }
 }
