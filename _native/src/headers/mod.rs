@@ -128,3 +128,43 @@ fn format_of(first: &[u8]) -> Result<Format, HeaderError> {
         Err(HeaderError::UnknownFormat("a GGUF or safetensors file"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const ALL: [Detail; 5] = [Detail::Type, Detail::Keys, Detail::Names, Detail::Facts, Detail::Tensors];
+
+    /// The files that fuzzing begins with: small ones of all kinds.
+    fn seeds(name: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+        fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_cut_of_a_file_gives_an_answer_or_an_error() {
+        for (name, format) in [("gguf", Format::Gguf), ("safetensors", Format::Safetensors)] {
+            for seed in seeds(name) {
+                for detail in ALL {
+                    let options = Options { detail, format: Some(format), is_whole: true };
+                    for length in 0..seed.len() {
+                        if let Ok(header) = read_from(&seed[..length], length as u64, options) {
+                            serde_json::from_slice::<serde_json::Value>(&header).unwrap();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_format() {
+        assert_eq!(format_of(b"GGUF\x03"), Ok(Format::Gguf));
+        assert_eq!(format_of(b"\x02\0\0\0\0\0\0\0{"), Ok(Format::Safetensors));
+        for other in [&b""[..], b"GGML", b"\x02\0\0\0\0\0\0\0[", b"\xff\xff\xff\xff\xff\xff\xff\xff{"] {
+            assert!(format_of(other).is_err());
+        }
+    }
+}

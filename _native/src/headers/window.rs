@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_became_shorter_is_cut() {
+        let mut buffer = Vec::new();
+        let mut window = Window::new(&[0; 8][..], 1 << 40, &mut buffer);
+        assert!(window.array::<8>("a").is_ok());
+        assert_eq!(window.array::<1>("b"), Err(HeaderError::Cut { what: "b", position: 8 }));
+        assert_eq!(window.bytes(1 << 16, "c"), Err(HeaderError::Cut { what: "c", position: 8 }));
+    }
+
+    #[test]
     fn a_header_past_the_limit_is_refused() {
         let mut buffer = Vec::new();
         let bytes = [0; 64];
