@@ -309,7 +309,7 @@ class Identity(Record, frozen=True, kw_only=True):
     """What a file is, by its content."""
 
     path: str
-    """As it was given."""
+    """As it was given; bytes that are no UTF-8 are `\\xNN`."""
     format: str
     """`gguf`, `safetensors`, `ggml`, `pickle`, `zip`, `onnx`, `shard_index`, `pipeline`, `unknown`."""
     header: Header | None = None

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from pumas.errors import shown
 from pumas.library.formats import first_bytes
 from pumas.models import Checkpoint, CheckpointMember, Risk
 
@@ -113,7 +114,7 @@ class _Findings:
                 return
         for found in result.globals:
             if found.safety is not SafetyLevel.Innocuous:
-                self.imports.add(f"{found.module}.{found.name}")
+                self.imports.add(_printable(f"{found.module}.{found.name}"))
             self.is_dangerous = self.is_dangerous or found.safety is SafetyLevel.Dangerous
 
     def checkpoint(self, members: tuple[CheckpointMember, ...] = ()) -> Checkpoint:
@@ -126,7 +127,13 @@ class _Findings:
         elif self.imports:
             risk = "suspicious"
         imports = tuple(sorted(self.imports)[:_MAX_IMPORTS])
-        return Checkpoint(risk=risk, imports=imports, reason=self.reason, members=members)
+        reason = None if self.reason is None else _printable(self.reason)
+        return Checkpoint(risk=risk, imports=imports, reason=reason, members=members)
+
+
+def _printable(text: str) -> str:
+    """A text from a pickle, short, and without halves of surrogate pairs, which no output can encode."""
+    return shown(text).encode("utf-8", "backslashreplace").decode()
 
 
 def scan_pickle(path: Path) -> Checkpoint:

@@ -41,16 +41,21 @@ def identify_files(
     others = [path for at, path in enumerate(paths) if at not in manifests]
     headers = iter(read_headers(others, library=library, cache=cache, progress=progress, cancel=cancel))
     found = []
-    for at, path in enumerate(paths):
-        name = os.fspath(path)
-        found.append(_of_manifest(name) if at in manifests else _of_model_file(name, next(headers)))
+    for at, given in enumerate(paths):
+        path = Path(given)
+        found.append(_of_manifest(path) if at in manifests else _of_model_file(path, next(headers)))
         if cancel is not None and cancel.is_cancelled:
             raise Cancelled("The work was cancelled")
     return tuple(found)
 
 
-def _of_manifest(name: str) -> Identity:
-    path = Path(name)
+def _name(path: Path) -> str:
+    """A name as a text that can be written: it may hold bytes that are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _of_manifest(path: Path) -> Identity:
+    name = _name(path)
     file_format = "pipeline" if path.name.lower() == PIPELINE else "shard_index"
     try:
         if file_format == "pipeline":
@@ -59,10 +64,11 @@ def _of_manifest(name: str) -> Identity:
     except Damaged as exc:
         return Identity(path=name, format="unknown", problem=str(exc))
     except OSError as exc:
-        return _unreadable(name, exc)
+        return _unreadable(path, exc)
 
 
-def _of_model_file(name: str, header: Header | HeaderProblem) -> Identity:
+def _of_model_file(path: Path, header: Header | HeaderProblem) -> Identity:
+    name = _name(path)
     if isinstance(header, Header):
         problem = None
         if header.missing_bytes:
@@ -70,7 +76,6 @@ def _of_model_file(name: str, header: Header | HeaderProblem) -> Identity:
         return Identity(path=name, format=header.format, header=header, problem=problem)
     if header.kind in ("unreadable", "not-a-file"):
         return Identity(path=name, format="unknown", problem=header.what)
-    path = Path(name)
     try:
         file_format = format_of(first_bytes(path), path.name)
         if file_format == "zip":
@@ -78,10 +83,10 @@ def _of_model_file(name: str, header: Header | HeaderProblem) -> Identity:
         if file_format == "pickle":
             return Identity(path=name, format=file_format, checkpoint=scan_pickle(path))
     except OSError as exc:
-        return _unreadable(name, exc)
+        return _unreadable(path, exc)
     problem = None if header.kind == "unknown-format" else header.what
     return Identity(path=name, format=file_format, problem=problem)
 
 
-def _unreadable(name: str, exc: OSError) -> Identity:
-    return Identity(path=name, format="unknown", problem=f"it can't be read: {exc.strerror or exc}")
+def _unreadable(path: Path, exc: OSError) -> Identity:
+    return Identity(path=_name(path), format="unknown", problem=f"it can't be read: {exc.strerror or exc}")

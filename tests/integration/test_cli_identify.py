@@ -60,6 +60,16 @@ def test_programs_see_the_record(pumas, library):
     assert (code, err) == (0, "")
 
 
+def test_a_name_that_is_not_utf8(pumas, tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.gguf")
+    gguf(Path(path))
+    code, out, _ = pumas("identify", path, "--json")
+    assert (code, json.loads(out)[0]["path"]) == (0, f"{tmp_path}/\\xff.gguf")
+    assert pumas("identify", path)[0] == 0
+    os.truncate(path, 4)
+    assert pumas("identify", path)[2].startswith(f"pumas: {tmp_path}/\\xff.gguf: it ends")
+
+
 def test_what_is_wrong_is_told_and_ends_with_1(pumas, tmp_path):
     (tmp_path / "bad.gguf").write_bytes(b"GGUF")
     (tmp_path / "bad.pt").write_bytes(pickle.dumps(Harm(), 2))

@@ -85,6 +85,17 @@ def test_a_pickle_that_calls_what_nobody_knows(write):
     assert (found.risk, found.imports) == ("suspicious", ("textwrap.dedent",))
 
 
+def test_names_that_no_output_can_encode(write):
+    half = b"\xed\xa0\x80"
+    found = scan_pickle(write(b"\x80\x04X\x03\0\0\0" + half + b"X\x03\0\0\0" + half + b"\x93."))
+    assert found.imports == ("\\ud800.\\ud800",)
+    found = scan_pickle(write(b"\x80\x02c" + b"m" * 1_000_000 + b"\nn\n."))
+    assert [len(name) for name in found.imports] == [101]
+    found = scan_pickle(write(b"\x80\x02I" + b"\xff" * 1_000_000 + b"\n."))
+    assert found.risk == "unknown"
+    assert len(str(found.reason)) == 101
+
+
 def test_an_old_checkpoint(write, trap):
     assert scan_pickle(write(legacy(GOOD))).risk == "none"
     assert scan_pickle(write(legacy(trap))).risk == "dangerous"
