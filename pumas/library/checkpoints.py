@@ -104,7 +104,7 @@ class _Findings:
         return frozenset(numbers)
 
     def _take(self, pickle: memoryview, name: str) -> None:
-        from picklescan.scanner import SafetyLevel, scan_pickle_bytes  # noqa: PLC0415 - 20 ms that only a pickle pays
+        from picklescan.scanner import SafetyLevel, scan_pickle_bytes  # noqa: PLC0415 - 40 ms that only a pickle pays
 
         with _quiet():
             try:
