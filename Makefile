@@ -6,6 +6,7 @@ PYTHON ?= python3
 PORT ?= 8317
 ROOT ?=
 K ?=
+FUZZ_S ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +16,7 @@ CONSTRAINTS := .ci/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS)
 MANIFEST := --locked --manifest-path _native/Cargo.toml
+FUZZ := _native/fuzz/target/tools
 # Folders too: they change when a file goes away.
 NATIVE := $(wildcard _native/*.toml _native/Cargo.lock _native/README.md) \
   $(shell find _native/src _native/python -name __pycache__ -prune -o -print)
@@ -31,7 +33,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help run test test-native lint lint-style lint-types lint-project lint-native format bench wheels clean
-.PHONY: tools lint-tools test-checked test-faults
+.PHONY: tools lint-tools test-checked test-faults fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +61,16 @@ test-checked: $(STAMPS)/native $(STAMPS)/tests ## the tests of search, the ranki
 
 test-faults: $(RUNTIME) $(STAMPS)/tests ## the fault tests, 100 rounds
 	PUMAS_FAULT_ROUNDS=100 $(BIN)/pytest tests/faults --timeout 0 -p no:randomly
+
+fuzz: $(FUZZ)/bin/cargo-fuzz ## fuzz the parsers of headers, FUZZ_S=600 seconds each; needs a nightly toolchain
+	@for target in gguf safetensors; do \
+	  mkdir -p _native/fuzz/corpus/$$target && \
+	  PATH='$(CURDIR)/$(FUZZ)/bin':"$$PATH" cargo +nightly fuzz run --fuzz-dir _native/fuzz $$target \
+	    _native/fuzz/corpus/$$target _native/fuzz/seeds/$$target -- -max_total_time=$(FUZZ_S) -timeout=2 -malloc_limit_mb=64 || exit 1; \
+	done
+
+$(FUZZ)/bin/cargo-fuzz:
+	cargo install --quiet --locked --root $(FUZZ) --version 0.13.2 cargo-fuzz
 
 lint: lint-style lint-types lint-project lint-native ## every check that runs nothing; `make -k lint` goes on after a fault
 
@@ -95,7 +107,7 @@ wheels: $(STAMPS)/wheels ## build both wheels into wheels/dist and try them in a
 	$(BIN)/python wheels/smoke.py
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) _native/target build wheels/dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis
+	rm -rf $(VENV) _native/target _native/fuzz/target _native/fuzz/corpus _native/fuzz/artifacts build wheels/dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -f pumas/search/_ranking*.so pumas/search/_ranking*.pyd
 	find pumas tests benchmarks wheels .ci _native/python -name __pycache__ -prune -exec rm -rf {} +

@@ -285,3 +285,134 @@ class Repair(Record, frozen=True, kw_only=True):
     """What was done, or why it could not be."""
     moved_to: Path | None = None
     """Where in the quarantine the file lies that was in the way."""
+
+
+class DtypeTotal(Record, frozen=True, kw_only=True):
+    """The tensors of one data type."""
+
+    tensors: int
+    parameters: int
+
+
+class TensorFacts(Record, frozen=True, kw_only=True):
+    """One tensor, as its header describes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    """As in the file: the fastest dimension is the first of GGUF, the last of safetensors."""
+    offset_bytes: int
+    """From the beginning of the data."""
+    size_bytes: int | None = None
+
+
+class Header(Record, frozen=True, kw_only=True):
+    """What a GGUF or safetensors file says of itself (`pumas_native.read_header`)."""
+
+    format: Literal["gguf", "safetensors"]
+    size_bytes: int
+    """Of the file."""
+    version: int | None = None
+    byte_order: Literal["little", "big"] | None = None
+    architecture: str | None = None
+    key_count: int | None = None
+    tensor_count: int = 0
+    metadata: dict[str, object] = {}
+    """Long arrays and texts of GGUF are `{"type": ..., "count": ...}` and `{"type": "string", "bytes": ...}`."""
+    header_bytes: int | None = None
+    missing_bytes: int = 0
+    """How much longer the file must be to hold its data."""
+    quantization: str | None = None
+    parameter_count: int | None = None
+    dtypes: dict[str, DtypeTotal] = {}
+    names: tuple[str, ...] = ()
+    tensors: tuple[TensorFacts, ...] = ()
+
+
+Risk = Literal["none", "suspicious", "dangerous", "unknown"]
+"""What loading a pickle could do: nothing but rebuild data; call functions nobody knows; harm. Unknown: not scanned."""
+
+
+class CheckpointMember(Record, frozen=True, kw_only=True):
+    """One file in a zip archive."""
+
+    name: str
+    size_bytes: int
+
+
+class Checkpoint(Record, frozen=True, kw_only=True):
+    """A pickle, alone or in a zip archive of PyTorch; it was looked at, never loaded."""
+
+    risk: Risk
+    imports: tuple[str, ...]
+    """What its pickles would import beyond what rebuilds data, `module.name`, sorted; 100 at most."""
+    reason: str | None = None
+    """Why not all was scanned."""
+    members: tuple[CheckpointMember, ...] = ()
+
+
+class ShardIndex(Record, frozen=True, kw_only=True):
+    """A `*.index.json`: in which files of its folder the tensors of a model lie."""
+
+    tensor_count: int
+    total_size_bytes: int | None
+    """As it is written."""
+    files: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Those that do not lie beside it."""
+
+
+class Pipeline(Record, frozen=True, kw_only=True):
+    """A `model_index.json` of Diffusers: the parts of a pipeline, each in a folder of its name."""
+
+    class_name: str
+    diffusers_version: str | None
+    components: dict[str, tuple[str | None, str | None]]
+    """Library and class by part; None for parts that are left out."""
+    missing: tuple[str, ...]
+    """Parts without their folder."""
+
+
+class Identity(Record, frozen=True, kw_only=True):
+    """What a file is, by its content."""
+
+    path: str
+    """As it was given; bytes that are no UTF-8 are `\\xNN`."""
+    format: str
+    """`gguf`, `safetensors`, `ggml`, `pickle`, `zip`, `onnx`, `shard_index`, `pipeline`, `unknown`."""
+    header: Header | None = None
+    checkpoint: Checkpoint | None = None
+    shard_index: ShardIndex | None = None
+    pipeline: Pipeline | None = None
+    problem: str | None = None
+    """What is wrong with the file, without the path."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against using the file."""
+        return self.problem is None and (self.checkpoint is None or self.checkpoint.risk != "dangerous")
+
+
+class FileType(Record, frozen=True, kw_only=True):
+    """What the first bytes of a file say, as the desktop app asks it."""
+
+    is_valid: bool
+    detected_type: str
+    """`safetensors`, `gguf`, `ggml`, `pickle`, `onnx`, `unknown`, `error`."""
+    error: str
+
+
+class ModelKind(Record, frozen=True, kw_only=True):
+    """What kind of model a file holds, by its content; None where it does not say."""
+
+    model_type: str | None = None
+    family: str | None = None
+    extra: dict[str, object] = {}
+
+
+class EmbeddedMetadata(Record, frozen=True, kw_only=True):
+    """What a model file says of itself, as the desktop app asks it."""
+
+    file_type: str
+    metadata: dict[str, object] | None
+    error: str | None = None

@@ -9,6 +9,7 @@ from typing import Self
 
 from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
+from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
@@ -20,7 +21,7 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, DigestOperations, SystemOperations, JobOperations):
+class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 import typer.main
 
-from pumas.cli import cache, digests, doctor, index, models, serve, status, verify, version
+from pumas.cli import cache, digests, doctor, identify, index, models, serve, status, verify, version
 
 app = typer.Typer(
     help="One library for all AI models on a machine.",
@@ -19,7 +19,7 @@ for group in (serve.group, models.group):
     app.add_typer(group)
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
-for group in (digests.group, verify.group, status.group, doctor.group, version.group):
+for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):
     app.add_typer(group)
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import assert_type
 
 from pumas import Config, Job, PumasApi, PumasError
-from pumas.models import FileDigests, LibraryStatus, Model, RefreshReport, SearchHit, SearchPage, VerifyReport
+from pumas.models import (
+    FileDigests,
+    Identity,
+    LibraryStatus,
+    Model,
+    RefreshReport,
+    SearchHit,
+    SearchPage,
+    VerifyReport,
+)
 
 
 def use(api: PumasApi) -> int:
@@ -16,6 +25,7 @@ def use(api: PumasApi) -> int:
     assert_type(job.result(30), RefreshReport)
     assert_type(api.hash_files([Path(__file__)], ["sha256"]), Job[tuple[FileDigests, ...]])
     assert_type(api.verify(is_full=True, budget_s=1), Job[VerifyReport])
+    assert_type(api.identify(["model.gguf"]), Job[tuple[Identity, ...]])
     page = api.search_models_fts("llama", limit=1, model_type=["llm"], tags=["gguf"])
     assert_type(page, SearchPage)
     assert_type(page.hits, tuple[SearchHit, ...])

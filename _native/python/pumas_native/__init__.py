@@ -5,6 +5,7 @@ from pumas_native._native import (
     CancelToken,
     Changes,
     Digests,
+    Headers,
     MetadataColumns,
     Tree,
     __version__,
@@ -14,6 +15,8 @@ from pumas_native._native import (
     hash_file,
     hash_files,
     hash_kernels,
+    read_header,
+    read_headers,
     read_metadata_files,
     scan_tree,
 )
@@ -22,6 +25,7 @@ __all__ = [
     "CancelToken",
     "Changes",
     "Digests",
+    "Headers",
     "MetadataColumns",
     "Tree",
     "__version__",
@@ -32,6 +36,8 @@ __all__ = [
     "hash_file",
     "hash_files",
     "hash_kernels",
+    "read_header",
+    "read_headers",
     "read_metadata_files",
     "scan_tree",
 ]

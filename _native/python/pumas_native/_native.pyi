@@ -332,5 +332,97 @@ def hash_kernels() -> list[_Kernel]:
     everywhere, and uses the instructions of ARMv8.
     """
 
+_Detail: TypeAlias = Literal["type", "keys", "names", "facts", "tensors"]
+_Format: TypeAlias = Literal["gguf", "safetensors"]
+
+@final
+class Headers:
+    """Headers of many files."""
+
+    @property
+    def facts(self) -> list[bytes | None]:
+        """By path asked for what `read_header` gives; None where the file gives no header."""
+    @property
+    def problems(self) -> list[tuple[int, str, str]]:
+        """Position of a file without a header, the kind of problem, and a sentence that does not name the file.
+
+        The kinds are `unreadable`, `not-a-file`, `unknown-format`, `cut`, `too-large` and `malformed`.
+        """
+
+def read_header(
+    path: str | os.PathLike[str],
+    *,
+    detail: _Detail = "facts",
+    file_format: _Format | None = None,
+    whole_arrays: bool = False,
+) -> bytes:
+    """Read the header of a GGUF or safetensors file, without the GIL.
+
+    Args:
+        path: A regular file; a link is followed, nothing is waited for.
+        detail: How much; each level holds what the one before does.
+            `type`     `architecture`; of a GGUF file reading ends there, wherever damage lies behind it
+            `keys`     `metadata`
+            `names`    `names` of the tensors in the file's order; nothing else of them is looked at
+            `facts`    all is checked; `parameter_count`, `dtypes`, `quantization`, `header_bytes`, `missing_bytes`
+            `tensors`  instead of names `tensors`: name, dtype, shape, offset_bytes in the data, size_bytes if known
+        file_format: What the file must be; its first bytes tell when not given.
+        whole_arrays: Give metadata of a GGUF file as it is; two million elements and 32 MiB of answer at most.
+
+    Returns:
+        A JSON object: `format`, `size_bytes` of the file, `tensor_count`; of GGUF also `version`, `byte_order`
+        (`little`, `big`), `key_count`; then what `detail` asks for. What is not known is left out.
+
+        metadata         values by key. Arrays of more than 64 elements are `{"type": "uint32", "count": 128000}` and
+                         texts of more than 64 KiB `{"type": "string", "bytes": 70000}`; GGUF has no objects of its
+                         own. Whole arrays are lists, nested ones flattened. Numbers that JSON lacks are null. Of a
+                         repeated key the last value counts, for the architecture the first. Values that are not UTF-8
+                         are left out.
+        architecture     `general.architecture` of GGUF as text: of an array its first element, of a number its bytes
+        dtypes           by name `tensors` and `parameters`; types unknown to us are `GGML_77`, of safetensors as
+                         written
+        quantization     `general.file_type` by the names of llama.cpp, else the dtype with the most parameters
+        header_bytes     where the data begins
+        missing_bytes    how much longer the file must be to hold its data; 0 for a whole one
+        shape            as in the file: the fastest dimension is the first of GGUF, the last of safetensors
+
+    Raises:
+        OSError: The file can't be opened or read (FileNotFoundError, PermissionError, …).
+        HeaderError: One of its kinds: the file gives no header.
+        InvalidArgument: `detail` or `file_format` is none of those above.
+
+    Within 2 s and no more memory than header and 64 MiB, whatever the file holds: a GGUF header has 256 MiB at most, a
+    safetensors one 100 MiB, either half a million tensors. Names, tensors and whole arrays come on top, 32 MiB of
+    answer at most.
+
+    GGUF versions 1 to 3 as `docs/gguf.md` of ggml says, alignment as llama.cpp checks it (a power of two), names of
+    data and file types as in `ggml.h` and `llama.h`. Safetensors as its `README.md` says, with the checks of the
+    reference's `tensor.rs`: no repeated names, no gaps, no bytes behind the last tensor.
+    """
+
+def read_headers(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    detail: _Detail = "facts",
+    file_format: _Format | None = None,
+    workers: int | None = None,
+    progress: Callable[[int], object] | None = None,
+    cancel: CancelToken | None = None,
+) -> Headers:
+    """Read many headers in parallel, without the GIL.
+
+    Args:
+        paths: Regular files; one that gives no header is a problem of its own.
+        detail: As of `read_header`.
+        file_format: The same.
+        workers: Threads; one per core (at most 8) when not given.
+        progress: Called with the files read so far, at most 20 times a second, in the calling thread.
+        cancel: Looked at between blocks of 32 files.
+
+    Raises:
+        Cancelled: `cancel` was set.
+        InvalidArgument: `detail` or `file_format` is none of those of `read_header`.
+    """
+
 def panic_for_test() -> None:
     """Panic inside the boundary (raises NativeError); only the tests call it."""

@@ -6,6 +6,12 @@ ScanFailed (OSError)          the root of a walk can't be listed, or the tree is
 InvalidArgument (ValueError)  bytes or columns handed in are not of the form asked for, or a name is unknown
 NotRegularFile (OSError)      a folder, FIFO, socket or device was given as a file
 FileChangedError (OSError)    a file changed while it was read, so that there is no digest
+HeaderError (ValueError)      a file gives no header
+├── NotAFile                  it is a folder, a FIFO, a socket or a device
+├── UnknownFormat             it does not begin as a file of a known format, or of the one asked for
+├── HeaderCut                 it ends before its header does, or promises more than it holds
+├── HeaderTooLarge            a count or a length is over its limit
+└── HeaderMalformed           it breaks a rule of its format
 """
 
 
@@ -31,3 +37,40 @@ class NotRegularFile(OSError):
 
 class FileChangedError(OSError):
     """A file changed while it was read, so that there is no digest; try again. `filename` names it."""
+
+
+class HeaderError(ValueError):
+    """A file gives no header.
+
+    Attributes:
+        path: The file, as it was named.
+        offence: What is wrong with it, a sentence that begins with "it" or with the part that is wrong.
+    """
+
+    def __init__(self, path: str, offence: str) -> None:
+        super().__init__(path, offence)
+        self.path = path
+        self.offence = offence
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.offence}"
+
+
+class NotAFile(HeaderError):
+    """It is a folder, a FIFO, a socket or a device; nothing was waited for."""
+
+
+class UnknownFormat(HeaderError):
+    """It does not begin as a file of a known format, or of the one asked for."""
+
+
+class HeaderCut(HeaderError):
+    """It ends before its header does, or promises more than it holds."""
+
+
+class HeaderTooLarge(HeaderError):
+    """A count or a length is over its limit."""
+
+
+class HeaderMalformed(HeaderError):
+    """It breaks a rule of its format."""

@@ -2,21 +2,29 @@
 //! and Ctrl-C is seen.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use pyo3::exceptions::PyOSError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
 
 use crate::control::{CancelFlag, Control};
 use crate::hash::HashError;
+use crate::headers::{HeaderError, Kind};
 use crate::scan::{ChangesError, ScanError};
 
 import_exception!(pumas_native.errors, NativeError);
 import_exception!(pumas_native.errors, Cancelled);
 import_exception!(pumas_native.errors, InvalidArgument);
 import_exception!(pumas_native.errors, ScanFailed);
+import_exception!(pumas_native.errors, HeaderCut);
+import_exception!(pumas_native.errors, HeaderMalformed);
+import_exception!(pumas_native.errors, HeaderTooLarge);
+import_exception!(pumas_native.errors, NotAFile);
+import_exception!(pumas_native.errors, UnknownFormat);
 
 /// Time between two looks at signals and progress: 20 a second.
 const TICK: Duration = Duration::from_millis(50);
@@ -50,6 +58,8 @@ pub enum Failure {
     Cancelled,
     Changes(ChangesError),
     Hash(HashError),
+    /// A file, and what is wrong with its header.
+    Header(PathBuf, HeaderError),
     Scan(ScanError),
 }
 
@@ -83,8 +93,25 @@ impl From<Failure> for PyErr {
             Failure::Cancelled => Cancelled::new_err("cancelled"),
             Failure::Changes(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Hash(error) => InvalidArgument::new_err(error.to_string()),
+            Failure::Header(path, error) => header_exception(path, &error),
             Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
         }
+    }
+}
+
+fn header_exception(path: PathBuf, error: &HeaderError) -> PyErr {
+    let path = path.into_os_string();
+    if let HeaderError::Unreadable { code, text } = error {
+        // Python makes a FileNotFoundError or the like of it.
+        return PyOSError::new_err((*code, text.clone(), path));
+    }
+    let facts = (path, error.to_string());
+    match error.kind() {
+        Kind::NotAFile => NotAFile::new_err(facts),
+        Kind::UnknownFormat => UnknownFormat::new_err(facts),
+        Kind::Cut => HeaderCut::new_err(facts),
+        Kind::TooLarge => HeaderTooLarge::new_err(facts),
+        _ => HeaderMalformed::new_err(facts),
     }
 }
 

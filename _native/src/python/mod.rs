@@ -4,6 +4,7 @@ mod boundary;
 mod changes;
 mod documents;
 mod hash;
+mod headers;
 mod scan;
 
 use pyo3::prelude::*;
@@ -24,6 +25,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hash::hash_files, module)?)?;
     module.add_function(wrap_pyfunction!(hash::fingerprint_files, module)?)?;
     module.add_function(wrap_pyfunction!(hash::hash_kernels, module)?)?;
+    module.add_class::<headers::Headers>()?;
+    module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
+    module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from random import Random
+from typing import Any
 
 import pytest
 from support.corpora import WORDS, query
@@ -52,7 +53,7 @@ def _check(api: PumasApi, random: Random, count: int = 30) -> None:
     """Ranked, and as FTS5 has it."""
     for _ in range(count):
         text = query(random)
-        chosen = {
+        chosen: dict[str, Any] = {
             "limit": random.choice((0, 3, 100)),
             "offset": random.choice((0, 2, 2**62)),
             "model_types": random.choice(([], ["llm"], ["llm", "none"])),

@@ -1,0 +1,96 @@
+//! `read_header` and `read_headers` for Python.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use super::boundary::{run, CancelToken, Failure, InvalidArgument};
+use crate::headers::{self, Detail, Format, HeaderError, Kind, Options};
+use crate::parallel::default_workers;
+
+/// Headers of many files; entry n of `facts` belongs to the n-th of the paths asked for.
+#[pyclass(frozen, get_all, module = "pumas_native")]
+pub struct Headers {
+    facts: Py<PyList>,
+    problems: Vec<(usize, &'static str, String)>,
+}
+
+#[pyfunction]
+#[pyo3(signature = (path, *, detail="facts", file_format=None, whole_arrays=false))]
+pub fn read_header<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    detail: &str,
+    file_format: Option<&str>,
+    whole_arrays: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let options = options(detail, file_format, whole_arrays)?;
+    let header = run(py, None, None, move |_| {
+        headers::read_header(&path, options).map_err(|error| Failure::Header(path, error))
+    })?;
+    Ok(PyBytes::new(py, &header))
+}
+
+#[pyfunction]
+#[pyo3(signature = (paths, *, detail="facts", file_format=None, workers=None, progress=None, cancel=None))]
+#[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
+pub fn read_headers(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    detail: &str,
+    file_format: Option<&str>,
+    workers: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+    cancel: Option<CancelToken>,
+) -> PyResult<Headers> {
+    let options = options(detail, file_format, false)?;
+    let workers = workers.unwrap_or_else(default_workers);
+    let read = run(py, progress, cancel, move |control| {
+        headers::read_headers(&paths, options, workers, control).ok_or(Failure::Cancelled)
+    })?;
+    columns(py, &read)
+}
+
+fn columns(py: Python<'_>, read: &[Result<Vec<u8>, HeaderError>]) -> PyResult<Headers> {
+    let facts =
+        PyList::new(py, read.iter().map(|header| header.as_ref().ok().map(|text| PyBytes::new(py, text))))?;
+    let problems = read.iter().enumerate().filter_map(|(position, header)| {
+        let error = header.as_ref().err()?;
+        Some((position, kind(error), error.to_string()))
+    });
+    Ok(Headers { facts: facts.unbind(), problems: problems.collect() })
+}
+
+fn kind(error: &HeaderError) -> &'static str {
+    match error.kind() {
+        Kind::Unreadable => "unreadable",
+        Kind::NotAFile => "not-a-file",
+        Kind::UnknownFormat => "unknown-format",
+        Kind::Cut => "cut",
+        Kind::TooLarge => "too-large",
+        Kind::Malformed => "malformed",
+    }
+}
+
+fn options(detail: &str, file_format: Option<&str>, is_whole: bool) -> PyResult<Options> {
+    let detail = match detail {
+        "type" => Detail::Type,
+        "keys" => Detail::Keys,
+        "names" => Detail::Names,
+        "facts" => Detail::Facts,
+        "tensors" => Detail::Tensors,
+        _ => return Err(unknown("detail", detail)),
+    };
+    let format = match file_format {
+        None => None,
+        Some("gguf") => Some(Format::Gguf),
+        Some("safetensors") => Some(Format::Safetensors),
+        Some(other) => return Err(unknown("file_format", other)),
+    };
+    Ok(Options { detail, format, is_whole })
+}
+
+fn unknown(parameter: &str, value: &str) -> PyErr {
+    InvalidArgument::new_err(format!("{parameter}={value:?} is none of those that there are"))
+}
