@@ -129,14 +129,15 @@ class ModelOperations:
         """Begin a refresh in the background if the last one of this process is older than two seconds.
 
         Returns:
-            The job to wait for if the index has never been filled; else None.
+            The job to wait for if the index has never been filled, or was made anew; else None.
         """
-        refresher = self._root.refresher
-        if not refresher.is_older_than(REFRESH_AGE_S):
+        refresher, index = self._root.refresher, self._root.index
+        is_first = refresher.is_older_than(math.inf) or index.is_new
+        if not is_first and not refresher.is_older_than(REFRESH_AGE_S):
             return None
-        is_first = refresher.is_older_than(math.inf)
+        is_empty = is_first and index.is_empty()
         job = self.refresh_models()
-        return job if is_first and self._root.index.is_empty() else None
+        return job if is_empty else None
 
     def _rebuild(self, progress: Progress) -> RefreshReport:
         return self._refresh(progress, anew=True)
@@ -206,6 +207,9 @@ class ModelOperations:
             with suppress(Cancelled):  # while Pumas is being closed, the search at hand is still answered
                 self._root.jobs.submit("prepare_ranking", ranked.fill, key="prepare_ranking")
         self._root.has_searched = True
+        if page is None and self._root.index.is_new:
+            with suppress(Cancelled):
+                self.refresh_models()
         return page
 
     def get_model_overrides(self, rel_path: str) -> dict[str, object]:

@@ -108,6 +108,12 @@ class ReadyRecords:
     def _key(self, stamp: bytes) -> bytes:
         return place_key(_FORM + stamp, self._library) if stamp else b""
 
+    def forget(self) -> None:
+        """Nothing that is kept belongs to any state of the index from now on."""
+        with self._lock:
+            self._listing = (b"", [])
+        self._cache.put_many(Table.META, [(_STAMP, b"")])
+
     def follow(self, changes: Changes) -> bool:
         """Take up what a refresh wrote.
 

@@ -104,9 +104,17 @@ class Refresher:
     def _take_up_all(self, progress: Progress, *, anew: bool) -> tuple[Survey, Changes]:
         found = changed_in_library(self._library, b"", cancel=progress.cancel_token)
         gone = () if anew else set(self._index.ids()).difference(found.survey.model_ids)
-        changes = self._index.take_up(_told(found.survey, progress), anew=anew, gone=gone, on_write=self._writing.set)
+        changes = self._index.take_up(_told(found.survey, progress), anew=anew, gone=gone, on_write=self._begin_anew)
         self._remember(found, self._index.stamp() if not changes.total else changes.stamp_after)
         return found.survey, changes
+
+    def _begin_anew(self) -> None:
+        """Before an empty index is filled: it counts from the beginning, and may get stamps of the file before it."""
+        self._writing.set()
+        if self._index.is_empty():
+            self._cache.put_many(Table.META, [(_STAMP, b"")])
+            self._ready.forget()
+            self._ranked.forget()
 
     def _take_up_changed(self, progress: Progress, known: bytes, stamp: bytes) -> tuple[Survey, Changes]:
         found = changed_in_library(self._library, known, cancel=progress.cancel_token)

@@ -198,6 +198,9 @@ def _listen(app: object, config: Config, host: str, port: int, sockets: dict[int
         backlog=1024,
         asyncore_use_poll=True,
         channel_timeout=20,
+        # A thread never waits for a client that doesn't read: nothing more is read from such a one, and what it asked
+        # for in one go (8 KiB of requests) is kept; long answers are not copied for it (`pieced`).
+        outbuf_high_watermark=1 << 40,
         cleanup_interval=5,
         max_request_body_size=config.max_body_bytes,
         max_request_header_size=64 * 1024,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -179,8 +180,10 @@ class Database:
         if not self.is_writable:
             return self._connect_read_only()
         for path in database_files(self.path):
-            if os.path.lexists(path) and not path.is_file():
-                raise ValueError(f"{path.name} is not a file")
+            # One look: the last of other processes to close removes the files beside it at any moment.
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - the same look as in `_identity`
+                    raise ValueError(f"{path.name} is not a file")
         db = _open(str(self.path))
         try:
             db.execute("PRAGMA busy_timeout = 30000")

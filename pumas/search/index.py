@@ -76,7 +76,7 @@ class Index:
 
     @property
     def is_new(self) -> bool:
-        """Whether there was no usable index file, so that the models have to be taken up."""
+        """Whether there was no usable index file and the models were not taken up since."""
         return self._database.is_new
 
     def replace(self) -> None:
@@ -264,6 +264,7 @@ class Index:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with self._database.use() as db:
             changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)
+            self._database.is_new = False
             changes.stamp_before = self._of_this_file(changes.stamp_before)
             changes.stamp_after = self._of_this_file(changes.stamp_after)
             return changes

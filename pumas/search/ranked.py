@@ -18,7 +18,7 @@ from pumas.errors import PumasError
 from pumas.jobs import Progress
 from pumas.search.index import Index, RowidPage, check_filters
 from pumas.search.take_up import Changes
-from pumas.store.cache import Cache
+from pumas.store.cache import Cache, Table
 from pumas.store.locks import document_lock
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class RankedSearch:
         if not stamp or stamp == self._unusable_stamp:
             return False
         return state is None or state.stamp != stamp or state.is_heavy
+
+    def forget(self) -> None:
+        """Nothing that is kept belongs to any state of the index from now on."""
+        self._state = None
+        self._cache.replace_all(Table.POSTINGS, [])
 
     def follow(self, changes: Changes) -> None:
         """Take up what a refresh wrote, if it wrote to the state that is known; else `fill` is needed."""

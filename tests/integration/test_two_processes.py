@@ -9,6 +9,9 @@ from contextlib import closing
 from support.process import server_process
 from support.roots import write_model
 
+from pumas import PumasApi
+from pumas.config import Config
+
 
 def test_both_work_and_agree(library):
     root = library.parents[1]
@@ -75,3 +78,26 @@ def _ignore(client) -> None:
     except Exception as exc:
         if type(exc).__module__ != "http.client":
             raise
+
+
+def test_many_that_open_and_close_at_once_find_the_index_whole(library):
+    """The last to close removes the files beside the index, while the next one looks at them."""
+    for n in range(5):
+        write_model(library, f"llm/f/M{n}")
+    root = library.parents[1]
+    with PumasApi(root, config=Config()) as api:
+        api.refresh_models().result(30)
+    found = []
+
+    def work() -> None:
+        for _ in range(60):
+            with PumasApi(root, config=Config()) as api:
+                found.append(len(api.list_models()))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [5] * 240
+    assert not list(library.glob("*damaged*"))

@@ -169,3 +169,32 @@ def test_what_is_too_large_to_be_ranked_is_left_to_fts5(api, library):
     assert _page(api, "llama") is None
     assert api.search_models_fts("llama").total_count > 0
     assert not api._root.ranked.needs_fill, "it is not tried again and again"
+
+
+def test_an_index_made_again_is_not_answered_from_what_was_kept_for_the_old_one(api, library):
+    """Its file may get the number of the old one, and its counters the same values."""
+    api.prepare_answers()
+    _rank(api)
+    assert api.ready_listing() is not None
+    api.close()
+    for path in library.glob("models.db*"):
+        path.unlink()
+    document = next(library.glob("*/f/M1/metadata.json"))
+    document.write_text(document.read_text().replace('"M1"', '"Xy"'))
+    with PumasApi(library.parents[1], config=Config()) as again:
+        again.prepare_answers()
+        for _ in range(2):
+            _rank(again)
+        assert b'"officialName":"Xy"' in b"".join(again.ready_listing() or [])
+        assert again.search_models_fts("xy").total_count == 1
+        _check(again, Random(8))
+
+
+def test_a_list_waits_when_the_index_vanished_under_an_open_library(api, library):
+    for path in library.glob("models.db*"):
+        path.unlink()
+    api.search_models_fts("a")
+    job = api.refresh_if_due()
+    if job is not None:
+        job.result(30)
+    assert len(api.list_models()) == MODELS
