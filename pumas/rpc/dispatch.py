@@ -25,18 +25,9 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
 
+_encoder = msgspec.json.Encoder()
 _NOT_YET = frozenset(name for part in LATER.values() for name in part)
 _NO_PARAMS = NoParams()
-
-
-def _joined(value: object) -> object:
-    """What is in pieces becomes one text within a batch."""
-    if isinstance(value, PiecedText):
-        return msgspec.Raw(b"".join(value.pieces))
-    raise TypeError(f"{type(value).__name__} can't be sent")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_joined)
 
 
 class ProtocolError(Exception):
@@ -78,7 +69,7 @@ def _parse(body: bytes) -> object:
         raise ProtocolError(PARSE_ERROR, "Parse error: The body is not valid JSON", "parse_error") from exc
 
 
-def _handle_batch(requests: list[object], session: Session) -> bytes | None:
+def _handle_batch(requests: list[object], session: Session) -> PiecedText | None:
     if not requests:
         raise ProtocolError(INVALID_REQUEST, "Invalid Request: An empty batch", "invalid_request")
     if len(requests) > MAX_BATCH:
@@ -86,7 +77,14 @@ def _handle_batch(requests: list[object], session: Session) -> bytes | None:
         raise ProtocolError(INVALID_REQUEST, message, "invalid_request")
     session = replace(session, wait_until=monotonic() + session.job_wait_s)
     answers = [answer for request in requests if (answer := _handle_one(request, session)) is not None]
-    return _encoder.encode(answers) if answers else None
+    if not answers:
+        return None
+    pieces: list[bytes] = []
+    for answer in answers:
+        text = _text(answer)
+        pieces.append(b"," if pieces else b"[")
+        pieces += text.pieces if isinstance(text, PiecedText) else [text]
+    return PiecedText([*pieces, b"]"])
 
 
 def _handle_one(request: object, session: Session) -> dict[str, object] | None:
