@@ -145,7 +145,10 @@ class ModelOperations:
     def _refresh(self, progress: Progress, *, anew: bool = False) -> RefreshReport:
         report, is_ready = self._root.refresher.run(progress, anew=anew)
         if not is_ready and self._root.wants_ready:
-            self._root.jobs.submit("prepare_answers", self._fill_ready, key="prepare_answers")
+            if self._root.index.stamp():
+                self._root.jobs.submit("prepare_answers", self._fill_ready, key="prepare_answers")
+            else:  # the original made its own triggers since
+                self._root.jobs.submit("settle_index", self._settle, key="settle_index")
         return report
 
     def _fill_ready(self, progress: Progress) -> None:

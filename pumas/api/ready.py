@@ -103,7 +103,7 @@ class ReadyRecords:
         return [record for record in found if record]
 
     def _is_stamped(self, key: bytes) -> bool:
-        return self._cache.get(Table.META, _STAMP) == key
+        return bool(key) and self._cache.get(Table.META, _STAMP) == key
 
     def _key(self, stamp: bytes) -> bytes:
         return place_key(_FORM + stamp, self._library) if stamp else b""

@@ -198,3 +198,19 @@ def test_a_list_waits_when_the_index_vanished_under_an_open_library(api, library
     if job is not None:
         job.result(30)
     assert len(api.list_models()) == MODELS
+
+
+def test_triggers_of_the_original_are_settled_while_the_library_is_open(api, library):
+    api.prepare_answers()
+    with closing(sqlite3.connect(library / "models.db")) as db, db:
+        db.execute("DROP TRIGGER model_search_ad")
+        db.execute(
+            "CREATE TRIGGER model_search_ad AFTER DELETE ON models "
+            "BEGIN DELETE FROM model_search WHERE id = old.id; END"
+        )
+    assert api._root.index.stamp() == b""
+    api.refresh_models().result(30)
+    for _ in range(2):
+        _rank(api)
+    _check(api, Random(9))
+    assert api.ready_listing() is not None
