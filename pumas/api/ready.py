@@ -73,6 +73,8 @@ class ReadyRecords:
                 return self._listing[1]
         page = self._index.listed_rowids()
         key = self._key(page.stamp)
+        if min(page.rowids, default=0) < 0:
+            return None
         pieces: list[bytes] = []
         for start in range(0, len(page.rowids), _BATCH):
             found = self._records([row_key(rowid | _LIST) for rowid in page.rowids[start : start + _BATCH]], key)
@@ -87,6 +89,8 @@ class ReadyRecords:
 
     def hits(self, rowids: Sequence[int], stamp: bytes) -> bytes | None:
         """The hits of one page as the list of `search_models_fts`."""
+        if min(rowids, default=0) < 0:
+            return None
         found = self._records([row_key(rowid) for rowid in rowids], self._key(stamp))
         return None if found is None else b"[" + b",".join(found) + b"]"
 
@@ -131,7 +135,7 @@ class ReadyRecords:
             if stamp != changes.stamp_after:
                 return False
             self._cache.put_many(Table.META, [(_STAMP, b"")])
-            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids for bit in (0, _LIST)]
+            gone = [row_key(rowid | bit) for rowid in changes.gone_rowids if rowid >= 0 for bit in (0, _LIST)]
             self._cache.delete_many(Table.RECORDS, gone)
             listed, found = self._entries(rows)
             is_written = self._cache.put_many(Table.RECORDS, found + listed)
@@ -150,7 +154,7 @@ class ReadyRecords:
             self._is_lossy = False
             self._cache.put_many(Table.META, [(_STAMP, b"")])
             self._cache.replace_all(Table.RECORDS, [])
-            last = done = 0
+            last, done = -1, 0
             listed: list[_Entry] = []
             while True:
                 progress.report(done, None, "preparing answers")
@@ -175,6 +179,8 @@ class ReadyRecords:
         """What is kept of each row for the list, and for a search."""
         listed, found = [], []
         for rowid, row in rows:
+            if rowid < 0:  # another program's; its bits would be those of a list's key, so such are made from the rows
+                continue
             model = model_of(row.id, row.metadata_json)
             # Of a row whose document is none, nothing: it is left out of answers, but was not lost.
             listed.append((row_key(rowid | _LIST), b"" if model is None else list_entry(model)))
