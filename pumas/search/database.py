@@ -34,9 +34,16 @@ _IDLE = 8  # connections kept for later; each holds about 0.1 MiB, and up to 2 M
 _Identity = tuple[int, int] | None
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
+    """One connection to the file that lay at the path when it was opened."""
+
     generation = 0
-    """Of the file that it was opened for."""
+    identity: _Identity = None
+
+    @property
+    def inode(self) -> int | None:
+        """Which file it reads."""
+        return None if self.identity is None else self.identity[1]
 
 
 class Database:
@@ -50,18 +57,13 @@ class Database:
         self.generation = 0
         """Counts the files that were opened at this path."""
         self._identity: _Identity = None
-        self._idle: list[_Connection] = []
-        self._lent: set[_Connection] = set()
+        self._idle: list[Connection] = []
+        self._lent: set[Connection] = set()
         self._lock = threading.RLock()
         self._users = threading.Condition()
         self._is_closed = False
         with system_errors("Opening the index"):
             self._open_or_replace()
-
-    @property
-    def inode(self) -> int | None:
-        """Which file is open; None while there is none at the path."""
-        return None if self._identity is None else self._identity[1]
 
     def _open_or_replace(self) -> None:
         try:
@@ -105,7 +107,7 @@ class Database:
         return self.is_writable
 
     @contextmanager
-    def use(self) -> Iterator[sqlite3.Connection]:
+    def use(self) -> Iterator[Connection]:
         """A connection for one piece of work, nobody else's meanwhile; what SQLite raises becomes ours.
 
         A use within a use has another one: it doesn't see what the outer one has not committed.
@@ -121,7 +123,7 @@ class Database:
             finally:
                 self._give_back(connection)
 
-    def _take(self) -> _Connection:
+    def _take(self) -> Connection:
         with self._users:
             if self._is_closed:
                 raise Unavailable("Pumas was closed")
@@ -137,13 +139,13 @@ class Database:
             self._lent.add(connection)
         return connection
 
-    def _give_back(self, connection: _Connection) -> None:
+    def _give_back(self, connection: Connection) -> None:
         with self._users:
             self._lent.discard(connection)
             self._keep(connection)
             self._users.notify_all()
 
-    def _keep(self, connection: _Connection) -> None:
+    def _keep(self, connection: Connection) -> None:
         with self._users:
             is_of_use = connection.generation == self.generation and not connection.in_transaction
             if is_of_use and len(self._idle) < _IDLE and not self._is_closed:
@@ -159,12 +161,15 @@ class Database:
             while self._idle:
                 self._idle.pop().close()
 
-    def _connect_current(self) -> _Connection:
+    def _connect_current(self) -> Connection:
         while True:
             before = _identity(self.path)
             connection = self._connect()
-            self._identity = _identity(self.path)
-            if before in (None, self._identity):
+            found = _identity(self.path)
+            if before in (None, found):
+                if self._identity not in (None, found):
+                    self._forget_file()
+                self._identity = connection.identity = found
                 connection.generation = self.generation
                 return connection
             connection.close()  # another file came to lie there meanwhile
@@ -176,7 +181,7 @@ class Database:
         # While the whole library is away (an unplugged drive) the open file is all there is.
         return current == self._identity or (current is None and not self.path.parent.is_dir())
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> Connection:
         if not self.is_writable:
             return self._connect_read_only()
         for path in database_files(self.path):
@@ -205,7 +210,7 @@ class Database:
                 schema.create_models(db)
                 self.is_new = True
 
-    def _connect_read_only(self) -> _Connection:
+    def _connect_read_only(self) -> Connection:
         # Without write permission SQLite can't make the shared memory of WAL mode; an index that nobody can write to
         # may be read as immutable instead.
         address = f"file:{quote(str(self.path))}?mode=ro"
@@ -239,7 +244,7 @@ class Database:
                 _end(self._idle.pop())
 
 
-def _end(connection: _Connection) -> None:
+def _end(connection: Connection) -> None:
     with suppress(sqlite3.Error):
         # An interrupt lasts until the next statement, and would stop the checkpoint.
         connection.execute("SELECT 1")
@@ -254,10 +259,10 @@ def _identity(path: Path) -> _Identity:
     return status.st_dev, status.st_ino
 
 
-def _open(address: str, *, is_uri: bool = False) -> _Connection:
+def _open(address: str, *, is_uri: bool = False) -> Connection:
     # One thread at a time uses it, and that one may change.
     return sqlite3.connect(
-        address, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, factory=_Connection, uri=is_uri
+        address, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection, uri=is_uri
     )
 
 

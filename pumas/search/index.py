@@ -19,7 +19,7 @@ from pumas.config import MAX_FILTER_VALUES
 from pumas.errors import InvalidInput, Unavailable
 from pumas.models import DocumentRow
 from pumas.search import schema
-from pumas.search.database import Database, transaction
+from pumas.search.database import Connection, Database, transaction
 from pumas.search.query import match_expression, storable
 from pumas.search.take_up import Changes, TakeUp
 
@@ -144,36 +144,28 @@ class Index:
         query = _Query(text, model_types, tags)
         with self._reading(query) as db:
             found, total = query.page(db, "models.rowid", limit, offset)
-            return RowidPage([row[0] for row in found], total, query.expression, self._stamp(db))
+            return RowidPage([row[0] for row in found], total, query.expression, _stamp(db))
 
     def listed_rowids(self) -> RowidPage:
         """All models as rowids, in binary order of their paths."""
         with self._reading() as db:
             # The ids are the paths, and their own index holds id and rowid: no row is read.
             rowids = array("q", (row[0] for row in db.execute("SELECT rowid FROM models ORDER BY id")))
-            return RowidPage(rowids, len(rowids), "", self._stamp(db))
+            return RowidPage(rowids, len(rowids), "", _stamp(db))
 
     def stamp(self) -> bytes:
         """Changes whenever the models or the search table change; empty when the search table is not ours."""
         with self._reading() as db:
-            return self._stamp(db)
-
-    def _stamp(self, db: sqlite3.Connection) -> bytes:
-        return self._of_this_file(schema.stamp(db))
-
-    def _of_this_file(self, stamp: bytes) -> bytes:
-        # A file that was put in this one's place may have counted as far.
-        inode = self._database.inode
-        return b"%d:" % inode + stamp if stamp and inode is not None else b""
+            return _stamp(db)
 
     @contextmanager
-    def snapshot(self) -> Iterator[tuple[sqlite3.Connection, bytes]]:
+    def snapshot(self) -> Iterator[tuple[Connection, bytes]]:
         """One read transaction for whoever reads the tables itself, and the stamp of the state that it sees."""
         with self._reading() as db:
-            yield db, self._stamp(db)
+            yield db, _stamp(db)
 
     @contextmanager
-    def _reading(self, query: _Query | None = None) -> Iterator[sqlite3.Connection]:
+    def _reading(self, query: _Query | None = None) -> Iterator[Connection]:
         """One read transaction: everything read in it belongs together."""
         with self._database.use() as db:
             if query is not None and query.expression:
@@ -189,14 +181,14 @@ class Index:
         with self._reading() as db:
             sql = f"SELECT models.rowid, {_ALL_COLUMNS} FROM models WHERE rowid > ? ORDER BY rowid LIMIT ?"
             found = [(row[0], Row(*row[1:])) for row in db.execute(sql, (rowid, count))]
-            return found, self._stamp(db)
+            return found, _stamp(db)
 
     def rows_at(self, rowids: Sequence[int]) -> tuple[list[tuple[int, Row]], bytes]:
         """Rows by rowid, and the stamp of the state that they belong to."""
         with self._reading() as db:
             sql = f"SELECT models.rowid, {_ALL_COLUMNS} FROM models WHERE rowid IN (SELECT value FROM json_each(?))"
             found = [(row[0], Row(*row[1:])) for row in db.execute(sql, (json.dumps(rowids),))]
-            return found, self._stamp(db)
+            return found, _stamp(db)
 
     def rows_of(self, page: RowidPage) -> list[Row] | None:
         """The rows of a page in its order; None when the index is no longer as it was then."""
@@ -265,9 +257,18 @@ class Index:
         with self._database.use() as db:
             changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)
             self._database.is_new = False
-            changes.stamp_before = self._of_this_file(changes.stamp_before)
-            changes.stamp_after = self._of_this_file(changes.stamp_after)
+            changes.stamp_before = _of_this_file(db, changes.stamp_before)
+            changes.stamp_after = _of_this_file(db, changes.stamp_after)
             return changes
+
+
+def _stamp(db: Connection) -> bytes:
+    return _of_this_file(db, schema.stamp(db))
+
+
+def _of_this_file(db: Connection, stamp: bytes) -> bytes:
+    # A file that was put in this one's place may have counted as far.
+    return b"%d:" % db.inode + stamp if stamp and db.inode is not None else b""
 
 
 def check_filters(model_types: Sequence[str], tags: Sequence[str]) -> None:
