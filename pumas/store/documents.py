@@ -28,7 +28,7 @@ from pathlib import Path
 import msgspec
 
 from pumas.config import MAX_DOCUMENT_BYTES
-from pumas.errors import Damaged, InvalidInput, system_errors
+from pumas.errors import Damaged, InvalidInput, Unavailable, system_errors
 from pumas.store.locks import document_lock
 from pumas.store.quarantine import keep_damaged, report_damaged
 
@@ -47,7 +47,7 @@ def read_document(path: Path) -> dict[str, object] | None:
     Raises:
         Damaged: It is larger than 16 MiB, not a regular file, not UTF-8, not strict JSON, nested too deep, or not an
             object.
-        Unavailable: It can't be read.
+        Unavailable: It can't be read, or it is a link to nothing.
     """
     data = _read_bytes(path)
     return None if data is None else _parse(path, data)
@@ -154,7 +154,15 @@ def _read_bytes(path: Path) -> bytes | None:
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
+            if path.is_symlink():
+                # What it shows may be whole, on a drive that comes back: neither missing nor damaged.
+                what = f"{path.name} is a link to nothing (a drive that is away?)"
+                raise Unavailable(f"{what}; bring that back, or remove the link") from None
             return None
+        except OSError as exc:
+            if exc.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+                raise Damaged(f"{path.name} is not a regular file; move it away", path=path) from exc
+            raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Damaged(f"{path.name} is not a regular file; move it away", path=path)
@@ -195,14 +203,14 @@ def _backup_of(path: Path) -> Path:
 
 
 def _keep_old(path: Path, *, has_backup: bool) -> None:
-    if path.is_symlink():
-        return  # the link goes, the file that it shows stays
     try:
         data = _read_bytes(path)
-        if data is None:
-            return
+        if data is None or path.is_symlink():
+            return  # the link goes, the file that it shows stays
         _parse(path, data)
     except Damaged as damage:
+        if path.is_symlink() and path.exists():
+            return
         report_damaged(damage, "it is kept under a dated name")
         keep_damaged(path)
         return  # the last good backup stays where it is

@@ -145,12 +145,14 @@ def test_a_failing_change_changes_nothing(tmp_path):
     update(path, count)
 
 
-def test_a_document_that_may_not_be_read_is_not_overwritten(tmp_path):
+def test_a_link_to_nothing_is_neither_missing_nor_overwritten(tmp_path):
     path = tmp_path / "a.json"
-    path.symlink_to("a.json")  # a link to itself: the one thing that the superuser can't open either
-    with pytest.raises(Unavailable):
-        update(path, count)
-    assert path.is_symlink()
+    path.symlink_to(tmp_path / "away" / "a.json")
+    for work in (lambda: update(path, count), lambda: write_document(path, {"n": 9}), lambda: read_document(path)):
+        with pytest.raises(Unavailable, match="a link to nothing"):
+            work()
+    assert path.readlink() == tmp_path / "away" / "a.json"
+    assert names(tmp_path) == ["a.json"]
 
 
 def test_a_document_and_its_backup_of_the_future_are_updated(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -47,17 +48,22 @@ def test_without_a_good_backup_an_update_starts_from_nothing(tmp_path, backup):
     assert kept.read_bytes() == b"{"
 
 
-@pytest.mark.parametrize("thing", ["folder", "fifo"])
+@pytest.mark.parametrize("thing", ["folder", "fifo", "loop", "socket"])
 def test_what_is_no_file_is_set_aside_too(tmp_path, thing):
     path = tmp_path / "a.json"
+    path.with_name("a.json.bak").write_text('{"n": 5}')
     if thing == "folder":
         path.mkdir()
         (path / "inside").touch()
-    else:
+    elif thing == "fifo":
         os.mkfifo(path)
+    elif thing == "loop":
+        path.symlink_to("a.json")
+    else:
+        os.mknod(path, stat.S_IFSOCK | 0o600)
     update(path, count)
-    assert read_document(path) == {"n": 1}
-    assert names(tmp_path) == ["a.json", "a.json.damaged-*"]
+    assert read_document(path) == {"n": 6}
+    assert names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
 
 
 def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, caplog):
