@@ -90,10 +90,13 @@ class _Repairer:
             raise Unavailable("It is no document any more; nothing was done")
         kept_before = set(kept_of(path))
         restore(document)
-        moved_to = None
+        told, moved_to = "its backup was put in its place", None
         for kept in sorted(set(kept_of(path)) - kept_before):
-            moved_to = self._removal.move(kept, "a damaged document whose backup was put in its place")
-        return "its backup was put in its place", moved_to
+            try:
+                moved_to = self._removal.move(kept, "a damaged document whose backup was put in its place")
+            except PumasError as exc:
+                told, moved_to = f"{told}; the damaged bytes stay beside it: {exc}", kept
+        return told, moved_to
 
     def _remove_leftover(self, path: Path) -> _Done:
         with self._locked_document(document_of_leftover(path)):

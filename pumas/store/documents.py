@@ -5,6 +5,7 @@ non-ASCII kept (the four documents of §3.2 have it as `\uXXXX`). What lies besi
 
     versions.json.bak                            the version before, made only of a document that parses
     versions.json.damaged-20260115T123456789012Z what was found damaged when it was about to be replaced
+    versions.json.bak.kept-20260115T123456789012Z a backup whose document was missing when it was written anew
     versions.json.4711.139872.tmp                a write in progress: process, thread (the original's name for it)
     versions.json.bak.4711.139872.tmp            the same for the backup
 
@@ -22,7 +23,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,7 @@ import msgspec
 from pumas.config import MAX_DOCUMENT_BYTES
 from pumas.errors import Damaged, InvalidInput, Unavailable, system_errors
 from pumas.store.locks import document_lock
-from pumas.store.quarantine import keep_damaged, report_damaged
+from pumas.store.quarantine import kept_damaged, out_of_the_way, report_damaged
 
 LEFTOVER = re.compile(r"(?P<document>.+\.json)(?:\.bak)?\.(?P<process>\d{1,9})\.\d+\.tmp")
 """Name of a temporary file: what it was to become, or the backup of, and the process that made it."""
@@ -90,19 +91,26 @@ def read_backup(path: Path) -> dict[str, object] | None:
 
 
 def write_document(
-    path: Path, value: Mapping[str, object], *, is_escaped: bool = False, has_backup: bool = True
+    path: Path,
+    value: Mapping[str, object],
+    *,
+    is_escaped: bool = False,
+    has_backup: bool = True,
+    keeps_leftovers: bool = False,
 ) -> None:
     r"""Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
 
     The mode of the old file is kept; a link is replaced, its target is not touched. An old document that parses
-    becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. Hold
-    `document_lock` around it.
+    becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. A backup whose
+    document is missing is set aside as `<name>.bak.kept-<time>`: it is not taken for the value, since a user may have
+    deleted the document on purpose, and the next write would overwrite it. Hold `document_lock` around it.
 
     Args:
         path: Folders above it are made.
         value: Keys that aren't text become text.
         is_escaped: Whether non-ASCII characters are written as `\uXXXX`.
         has_backup: Whether the old document becomes `<name>.bak`.
+        keeps_leftovers: Whether the temporary files of killed processes stay.
 
     Raises:
         InvalidInput: `value` is not a JSON object (NaN, Infinity, half a surrogate pair, other types, nested too
@@ -113,9 +121,10 @@ def write_document(
     data = _encode(path, value, is_escaped=is_escaped)
     with system_errors(f"Writing {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        _keep_old(path, has_backup=has_backup)
-        _replace(path, data, like=path)
+        if not keeps_leftovers:
+            _remove_leftovers(path)
+        make_way = _keep_old(path, has_backup=has_backup)
+        _replace(path, data, like=path, make_way=make_way)
         sync_folder(path.parent)
 
 
@@ -202,24 +211,38 @@ def _backup_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.bak")
 
 
-def _keep_old(path: Path, *, has_backup: bool) -> None:
+def _keep_old(path: Path, *, has_backup: bool) -> Callable[[], AbstractContextManager[None]]:
+    """Make the backup of a document that parses.
+
+    Returns:
+        What is to be done between the writing of the new document and its renaming.
+    """
     try:
         data = _read_bytes(path)
+        if data is None and has_backup and not _backup_of(path).is_symlink():
+            return lambda: out_of_the_way(_backup_of(path), "kept")
         if data is None or path.is_symlink():
-            return  # the link goes, the file that it shows stays
+            return nullcontext  # the link goes, the file that it shows stays
         _parse(path, data)
     except Damaged as damage:
         if path.is_symlink() and path.exists():
-            return
+            return nullcontext
         report_damaged(damage, "it is kept under a dated name")
-        keep_damaged(path)
-        return  # the last good backup stays where it is
+        return lambda: kept_damaged(path)  # the last good backup stays where it is
     if has_backup:
         # The bytes that were parsed, not a copy of the file: the original may be writing it.
         _replace(_backup_of(path), data, like=path, keep_times=True)
+    return nullcontext
 
 
-def _replace(path: Path, data: bytes, *, like: Path, keep_times: bool = False) -> None:
+def _replace(
+    path: Path,
+    data: bytes,
+    *,
+    like: Path,
+    keep_times: bool = False,
+    make_way: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
     temporary = _temporary(path)
     old = like.stat() if like.is_file() and not like.is_symlink() else None
     mode = _DEFAULT_MODE if old is None else stat.S_IMODE(old.st_mode)
@@ -233,7 +256,8 @@ def _replace(path: Path, data: bytes, *, like: Path, keep_times: bool = False) -
                 with suppress(PermissionError):  # the file is ours, so the file system has no modes (vfat)
                     (shutil.copystat if keep_times else shutil.copymode)(like, temporary)
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with make_way():  # not before: a write that fails leaves what lay there
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -205,6 +205,27 @@ def test_a_backup_without_its_document(root, library):
     assert sorted(kinds) == ["document_missing", "index_behind"]
 
 
+def test_backups_without_their_documents_are_told_of_every_kind_that_has_some(root, library):
+    lost = [root / "launcher-data/metadata/versions.json", root / "launcher-data/config/version-configs/v1-config.json"]
+    lost.append(library / "llm/llama/two/overrides.json")
+    for path in lost:
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.bak").write_text("{}")
+    (root / "launcher-data/config/model-library-translation/x.json.bak").write_text("{}")  # of a kind without
+    told = [one for one in examine_root(Layout(root), Config()) if one.kind == "document_missing"]
+    assert sorted(one.path.name.removesuffix(".bak") for one in told) == sorted(path.name for path in lost)
+
+
+def test_a_restored_document_whose_damage_can_not_be_moved_says_where_that_lies(root):
+    path = root / "launcher-data" / "metadata" / "versions.json"
+    path.write_text("{")
+    (root / "launcher-data" / "quarantine").write_text("no folder")
+    [repair] = repaired(root)
+    assert repair.is_done
+    assert repair.moved_to.parent == path.parent
+    assert repair.moved_to.read_text() == "{"
+
+
 # --- the index
 
 
