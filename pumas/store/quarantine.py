@@ -136,15 +136,15 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _copy(path: Path, aside: Path) -> None:
-    try:
-        with path.open("rb") as source, aside.open("xb") as target:
+    with path.open("rb") as source, aside.open("xb") as target:  # one that another made meanwhile is not touched
+        try:
             shutil.copyfileobj(source, target)
             target.flush()
             os.fsync(target.fileno())
-        shutil.copystat(path, aside)
-    except OSError:
-        aside.unlink(missing_ok=True)  # half of it, under a name that promises all
-        raise
+            shutil.copystat(path, aside)
+        except OSError:
+            aside.unlink(missing_ok=True)  # half of it, under a name that promises all
+            raise
 
 
 def _prefix(path: Path, state: str = "damaged") -> str:
