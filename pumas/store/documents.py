@@ -100,7 +100,8 @@ def write_document(
 ) -> None:
     r"""Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
 
-    The mode of the old file is kept; a link is replaced, its target is not touched. An old document that parses
+    The mode of the old file is kept, and its owner if root writes; a link is replaced by a file with the mode and owner
+    of its target, which is not touched. An old document that parses
     becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. A backup whose
     document is missing is set aside as `<name>.bak.kept-<time>`: it is not taken for the value, since a user may have
     deleted the document on purpose, and the next write would overwrite it. Hold `document_lock` around it.
@@ -114,13 +115,13 @@ def write_document(
 
     Raises:
         InvalidInput: `value` is not a JSON object (NaN, Infinity, half a surrogate pair, other types, nested too
-            deep), or it is larger than 16 MiB.
+            deep, keys that are the same as text), or it is larger than 16 MiB.
         NoSpace: The drive is full; the old document stays.
         Unavailable: It can't be written, or the old one can't be read; the old document stays.
     """
     data = _encode(path, value, is_escaped=is_escaped)
     with system_errors(f"Writing {path.name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(path.parent)
         if not keeps_leftovers:
             _remove_leftovers(path)
         make_way = _keep_old(path, has_backup=has_backup)
@@ -199,12 +200,28 @@ def _encode(path: Path, value: object, *, is_escaped: bool) -> bytes:
         raise InvalidInput(f"{path.name} can't hold this: it is not an object; nothing was changed")
     try:
         text = json.dumps(value, indent=2, ensure_ascii=is_escaped, allow_nan=False).encode("utf-8")
-        _parse(path, text)  # nothing is written that can't be read again: the parsers' limits differ
+        again = _parse(path, text)  # nothing is written that can't be read again: the parsers' limits differ
     except (ValueError, TypeError, RecursionError, Damaged) as exc:
         raise InvalidInput(f"{path.name} can't hold this: it is not JSON; nothing was changed") from exc
+    if not _has_all_keys(value, again):
+        raise InvalidInput(f"{path.name} can't hold this: two of its keys are the same as text; nothing was changed")
     if len(text) > MAX_DOCUMENT_BYTES:
         raise InvalidInput(f"{path.name} can't hold more than {MAX_DOCUMENT_BYTES} bytes; nothing was changed")
     return text
+
+
+def _has_all_keys(value: object, again: object) -> bool:
+    """Whether what was read again has as many keys as what was written, wherever it has some."""
+    pairs = [(value, again)]  # no recursion: documents may be nested as deep as the parsers go
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, Mapping) and isinstance(other, dict):
+            if len(one) != len(other):
+                return False
+            pairs.extend(zip(one.values(), other.values(), strict=True))
+        elif isinstance(one, (list, tuple)) and isinstance(other, list):
+            pairs.extend(zip(one, other, strict=True))
+    return True
 
 
 def _backup_of(path: Path) -> Path:
@@ -231,7 +248,10 @@ def _keep_old(path: Path, *, has_backup: bool) -> Callable[[], AbstractContextMa
         return lambda: kept_damaged(path)  # the last good backup stays where it is
     if has_backup:
         # The bytes that were parsed, not a copy of the file: the original may be writing it.
-        _replace(_backup_of(path), data, like=path, keep_times=True)
+        backup = _backup_of(path)
+        is_odd = os.path.lexists(backup) and not (backup.is_file() or backup.is_symlink())
+        make_way = (lambda: out_of_the_way(backup, "damaged")) if is_odd else nullcontext
+        _replace(backup, data, like=path, keep_times=True, make_way=make_way)
     return nullcontext
 
 
@@ -244,7 +264,7 @@ def _replace(
     make_way: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     temporary = _temporary(path)
-    old = like.stat() if like.is_file() and not like.is_symlink() else None
+    old = like.stat() if like.is_file() else None
     mode = _DEFAULT_MODE if old is None else stat.S_IMODE(old.st_mode)
     try:
         # SECURITY: made with the old mode, so that a private document is at no moment readable for others.
@@ -253,6 +273,8 @@ def _replace(
             file.write(data)
             file.flush()
             if old is not None:
+                with suppress(OSError):  # a drive without owners, or an owner that a container doesn't know
+                    _keep_owner(file.fileno(), old)
                 with suppress(PermissionError):  # the file is ours, so the file system has no modes (vfat)
                     (shutil.copystat if keep_times else shutil.copymode)(like, temporary)
             os.fsync(file.fileno())
@@ -260,6 +282,11 @@ def _replace(
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep_owner(descriptor: int, old: os.stat_result) -> None:
+    if os.name != "nt" and os.geteuid() == 0:
+        os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
 def _temporary(path: Path) -> Path:
@@ -285,6 +312,19 @@ def _is_other_process(number: int) -> bool:
     import psutil  # noqa: PLC0415 - 15 ms that only the write after a crash pays
 
     return number != os.getpid() and psutil.pid_exists(number)
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing; all of them are on disk then."""
+    made = []
+    while not os.path.lexists(folder):
+        made.append(folder)
+        folder = folder.parent
+    for missing in reversed(made):
+        missing.mkdir(exist_ok=True)
+        sync_folder(missing.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder; move it away")
 
 
 def sync_folder(folder: Path) -> None:
