@@ -65,6 +65,8 @@ class _Walk:
             yield from examine_document(Path(folder, OVERRIDES.file), has_backup=True)
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
+                if is_model and entry.name == METADATA.file:  # no survey sees it: to them it is a folder like others
+                    yield from examine_document(Path(entry.path), has_backup=True)
                 yield from _examine_import(entry)
                 if not (is_model or entry.name.startswith(".") or entry.path == self._left_out):
                     self._folders.append(entry.path)
