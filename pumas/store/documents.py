@@ -101,10 +101,10 @@ def write_document(
     r"""Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
 
     The mode of the old file is kept, and its owner if root writes; a link is replaced by a file with the mode and owner
-    of its target, which is not touched. An old document that parses
-    becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. A backup whose
-    document is missing is set aside as `<name>.bak.kept-<time>`: it is not taken for the value, since a user may have
-    deleted the document on purpose, and the next write would overwrite it. Hold `document_lock` around it.
+    of its target, which is not touched. An old document that parses becomes the backup; one that is damaged is kept
+    under a dated name and the backup stays as it was. A backup whose document is missing is set aside as
+    `<name>.bak.kept-<time>`: it is not taken for the value, since a user may have deleted the document on purpose, and
+    the next write would overwrite it. Hold `document_lock` around it.
 
     Args:
         path: Folders above it are made.

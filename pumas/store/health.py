@@ -26,7 +26,7 @@ def examine_folders(layout: Layout) -> Iterator[Finding]:
     for name in MADE_AT_START:
         folder = layout.root / name
         there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
-        if not there.is_dir():
+        if not os.path.isdir(there):  # noqa: PTH112 - raises nothing where it may not look
             if there not in blocked:
                 yield _blocked_folder(there)
             blocked.add(there)
@@ -38,7 +38,7 @@ def examine_folders(layout: Layout) -> Iterator[Finding]:
 
 
 def _blocked_folder(path: Path) -> Finding:
-    if path.is_symlink() and not path.exists():
+    if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110 - as above
         remedy = "Bring back what it shows, or remove the link: Pumas does not start without a folder there."
         return problem("folder_blocked", path, what="it is a link to nothing (a drive that is away?)", remedy=remedy)
     remedy = "Move it away: Pumas needs a folder there, and does not start without."
