@@ -6,6 +6,7 @@ and the repair another process may have put things right.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from pumas.store.health import document_at
 from pumas.store.leftovers import document_of_leftover, is_abandoned
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA, restore
-from pumas.store.paths import Layout, database_files
+from pumas.store.paths import Layout, database_files, has_file
 from pumas.store.quarantine import kept_of
 from pumas.store.reading import Hindered
 from pumas.store.removal import Removal
@@ -90,10 +91,13 @@ class _Repairer:
             raise Unavailable("It is no document any more; nothing was done")
         kept_before = set(kept_of(path))
         restore(document)
-        moved_to = None
+        told, moved_to = "its backup was put in its place", None
         for kept in sorted(set(kept_of(path)) - kept_before):
-            moved_to = self._removal.move(kept, "a damaged document whose backup was put in its place")
-        return "its backup was put in its place", moved_to
+            try:
+                moved_to = self._removal.move(kept, "a damaged document whose backup was put in its place")
+            except PumasError as exc:
+                told, moved_to = f"{told}; the damaged bytes stay beside it: {exc}", kept
+        return told, moved_to
 
     def _remove_leftover(self, path: Path) -> _Done:
         with self._locked_document(document_of_leftover(path)):
@@ -122,6 +126,7 @@ class _Repairer:
 
     def _replace_index(self, path: Path) -> _Done:
         moved_to = None
+        self._refuse_read_only()
         with document_lock(self._layout.library_locks, path.name):
             if self._is_index_damaged(path):
                 moved_to = self._removal.move(path, "a damaged index")
@@ -139,6 +144,16 @@ class _Repairer:
 
     def _write_index(self, _path: Path) -> _Done:
         if self._report is None:
-            self._report = self._rebuild_index()
+            self._refuse_read_only()
+            report = self._rebuild_index()
+            if not has_file(self._layout.models_db):
+                raise Unavailable("The index could only be made for one run, not in the library; see the log")
+            self._report = report
         count = self._report.model_count
         return f"the index was written again: {count} model{'s' if count != 1 else ''}", None
+
+    def _refuse_read_only(self) -> None:
+        """An index that can't be written is made in a folder for one run: nothing that lasts."""
+        for path in (self._layout.library, self._layout.models_db):
+            if os.path.lexists(path) and not os.access(path, os.W_OK):
+                raise Unavailable(f"There is no permission to write {path}; the index was not written")

@@ -5,6 +5,7 @@ non-ASCII kept (the four documents of §3.2 have it as `\uXXXX`). What lies besi
 
     versions.json.bak                            the version before, made only of a document that parses
     versions.json.damaged-20260115T123456789012Z what was found damaged when it was about to be replaced
+    versions.json.bak.kept-20260115T123456789012Z a backup whose document was missing when it was written anew
     versions.json.4711.139872.tmp                a write in progress: process, thread (the original's name for it)
     versions.json.bak.4711.139872.tmp            the same for the backup
 
@@ -22,15 +23,15 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
 from pumas.config import MAX_DOCUMENT_BYTES
-from pumas.errors import Damaged, InvalidInput, system_errors
+from pumas.errors import Damaged, InvalidInput, Unavailable, system_errors
 from pumas.store.locks import document_lock
-from pumas.store.quarantine import keep_damaged, report_damaged
+from pumas.store.quarantine import kept_damaged, out_of_the_way, report_damaged
 
 LEFTOVER = re.compile(r"(?P<document>.+\.json)(?:\.bak)?\.(?P<process>\d{1,9})\.\d+\.tmp")
 """Name of a temporary file: what it was to become, or the backup of, and the process that made it."""
@@ -47,7 +48,7 @@ def read_document(path: Path) -> dict[str, object] | None:
     Raises:
         Damaged: It is larger than 16 MiB, not a regular file, not UTF-8, not strict JSON, nested too deep, or not an
             object.
-        Unavailable: It can't be read.
+        Unavailable: It can't be read, or it is a link to nothing.
     """
     data = _read_bytes(path)
     return None if data is None else _parse(path, data)
@@ -90,32 +91,41 @@ def read_backup(path: Path) -> dict[str, object] | None:
 
 
 def write_document(
-    path: Path, value: Mapping[str, object], *, is_escaped: bool = False, has_backup: bool = True
+    path: Path,
+    value: Mapping[str, object],
+    *,
+    is_escaped: bool = False,
+    has_backup: bool = True,
+    keeps_leftovers: bool = False,
 ) -> None:
     r"""Replace one JSON document: after a crash it is either the old or the new one, and on disk once this returns.
 
-    The mode of the old file is kept; a link is replaced, its target is not touched. An old document that parses
-    becomes the backup; one that is damaged is kept under a dated name and the backup stays as it was. Hold
-    `document_lock` around it.
+    The mode of the old file is kept, and its owner if root writes; a link is replaced by a file with the mode and owner
+    of its target, which is not touched. An old document that parses becomes the backup; one that is damaged is kept
+    under a dated name and the backup stays as it was. A backup whose document is missing is set aside as
+    `<name>.bak.kept-<time>`: it is not taken for the value, since a user may have deleted the document on purpose, and
+    the next write would overwrite it. Hold `document_lock` around it.
 
     Args:
         path: Folders above it are made.
         value: Keys that aren't text become text.
         is_escaped: Whether non-ASCII characters are written as `\uXXXX`.
         has_backup: Whether the old document becomes `<name>.bak`.
+        keeps_leftovers: Whether the temporary files of killed processes stay.
 
     Raises:
         InvalidInput: `value` is not a JSON object (NaN, Infinity, half a surrogate pair, other types, nested too
-            deep), or it is larger than 16 MiB.
+            deep, keys that are the same as text), or it is larger than 16 MiB.
         NoSpace: The drive is full; the old document stays.
         Unavailable: It can't be written, or the old one can't be read; the old document stays.
     """
     data = _encode(path, value, is_escaped=is_escaped)
     with system_errors(f"Writing {path.name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        _keep_old(path, has_backup=has_backup)
-        _replace(path, data, like=path)
+        _make_folders(path.parent)
+        if not keeps_leftovers:
+            _remove_leftovers(path)
+        make_way = _keep_old(path, has_backup=has_backup)
+        _replace(path, data, like=path, make_way=make_way)
         sync_folder(path.parent)
 
 
@@ -154,7 +164,15 @@ def _read_bytes(path: Path) -> bytes | None:
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
+            if path.is_symlink():
+                # What it shows may be whole, on a drive that comes back: neither missing nor damaged.
+                what = f"{path.name} is a link to nothing (a drive that is away?)"
+                raise Unavailable(f"{what}; bring that back, or remove the link") from None
             return None
+        except OSError as exc:
+            if exc.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+                raise Damaged(f"{path.name} is not a regular file; move it away", path=path) from exc
+            raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Damaged(f"{path.name} is not a regular file; move it away", path=path)
@@ -182,38 +200,71 @@ def _encode(path: Path, value: object, *, is_escaped: bool) -> bytes:
         raise InvalidInput(f"{path.name} can't hold this: it is not an object; nothing was changed")
     try:
         text = json.dumps(value, indent=2, ensure_ascii=is_escaped, allow_nan=False).encode("utf-8")
-        _parse(path, text)  # nothing is written that can't be read again: the parsers' limits differ
+        again = _parse(path, text)  # nothing is written that can't be read again: the parsers' limits differ
     except (ValueError, TypeError, RecursionError, Damaged) as exc:
         raise InvalidInput(f"{path.name} can't hold this: it is not JSON; nothing was changed") from exc
+    if not _has_all_keys(value, again):
+        raise InvalidInput(f"{path.name} can't hold this: two of its keys are the same as text; nothing was changed")
     if len(text) > MAX_DOCUMENT_BYTES:
         raise InvalidInput(f"{path.name} can't hold more than {MAX_DOCUMENT_BYTES} bytes; nothing was changed")
     return text
+
+
+def _has_all_keys(value: object, again: object) -> bool:
+    """Whether what was read again has as many keys as what was written, wherever it has some."""
+    pairs = [(value, again)]  # no recursion: documents may be nested as deep as the parsers go
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, Mapping) and isinstance(other, dict):
+            if len(one) != len(other):
+                return False
+            pairs.extend(zip(one.values(), other.values(), strict=True))
+        elif isinstance(one, (list, tuple)) and isinstance(other, list):
+            pairs.extend(zip(one, other, strict=True))
+    return True
 
 
 def _backup_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.bak")
 
 
-def _keep_old(path: Path, *, has_backup: bool) -> None:
-    if path.is_symlink():
-        return  # the link goes, the file that it shows stays
+def _keep_old(path: Path, *, has_backup: bool) -> Callable[[], AbstractContextManager[None]]:
+    """Make the backup of a document that parses.
+
+    Returns:
+        What is to be done between the writing of the new document and its renaming.
+    """
     try:
         data = _read_bytes(path)
-        if data is None:
-            return
+        if data is None and has_backup and not _backup_of(path).is_symlink():
+            return lambda: out_of_the_way(_backup_of(path), "kept")
+        if data is None or path.is_symlink():
+            return nullcontext  # the link goes, the file that it shows stays
         _parse(path, data)
     except Damaged as damage:
+        if path.is_symlink() and path.exists():
+            return nullcontext
         report_damaged(damage, "it is kept under a dated name")
-        keep_damaged(path)
-        return  # the last good backup stays where it is
+        return lambda: kept_damaged(path)  # the last good backup stays where it is
     if has_backup:
         # The bytes that were parsed, not a copy of the file: the original may be writing it.
-        _replace(_backup_of(path), data, like=path, keep_times=True)
+        backup = _backup_of(path)
+        is_odd = os.path.lexists(backup) and not (backup.is_file() or backup.is_symlink())
+        make_way = (lambda: out_of_the_way(backup, "damaged")) if is_odd else nullcontext
+        _replace(backup, data, like=path, keep_times=True, make_way=make_way)
+    return nullcontext
 
 
-def _replace(path: Path, data: bytes, *, like: Path, keep_times: bool = False) -> None:
+def _replace(
+    path: Path,
+    data: bytes,
+    *,
+    like: Path,
+    keep_times: bool = False,
+    make_way: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
     temporary = _temporary(path)
-    old = like.stat() if like.is_file() and not like.is_symlink() else None
+    old = like.stat() if like.is_file() else None
     mode = _DEFAULT_MODE if old is None else stat.S_IMODE(old.st_mode)
     try:
         # SECURITY: made with the old mode, so that a private document is at no moment readable for others.
@@ -222,12 +273,20 @@ def _replace(path: Path, data: bytes, *, like: Path, keep_times: bool = False) -
             file.write(data)
             file.flush()
             if old is not None:
+                with suppress(OSError):  # a drive without owners, or an owner that a container doesn't know
+                    _keep_owner(file.fileno(), old)
                 with suppress(PermissionError):  # the file is ours, so the file system has no modes (vfat)
                     (shutil.copystat if keep_times else shutil.copymode)(like, temporary)
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with make_way():  # not before: a write that fails leaves what lay there
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep_owner(descriptor: int, old: os.stat_result) -> None:
+    if os.name != "nt" and os.geteuid() == 0:
+        os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
 def _temporary(path: Path) -> Path:
@@ -253,6 +312,19 @@ def _is_other_process(number: int) -> bool:
     import psutil  # noqa: PLC0415 - 15 ms that only the write after a crash pays
 
     return number != os.getpid() and psutil.pid_exists(number)
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing; all of them are on disk then."""
+    made = []
+    while not os.path.lexists(folder):
+        made.append(folder)
+        folder = folder.parent
+    for missing in reversed(made):
+        missing.mkdir(exist_ok=True)
+        sync_folder(missing.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder; move it away")
 
 
 def sync_folder(folder: Path) -> None:

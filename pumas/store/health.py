@@ -12,7 +12,7 @@ from pumas.models import Finding
 from pumas.store.documents import read_backup, read_document
 from pumas.store.findings import note, problem, unreadable_folder
 from pumas.store.metadata import METADATA, OVERRIDES, Document, find_documents, locate_in_model
-from pumas.store.paths import MADE_AT_START, Layout, has_file
+from pumas.store.paths import MADE_AT_START, Layout
 from pumas.store.reading import Hindered, Unsound, check, read_database
 
 FREE_BYTES = 1 << 30  # an index, a cache and an import need room; less than this is gone with one download
@@ -22,16 +22,27 @@ AnyDocument = Document[Mapping[str, object]]
 
 def examine_folders(layout: Layout) -> Iterator[Finding]:
     """The folders that every root has."""
+    blocked: set[Path] = set()
     for name in MADE_AT_START:
         folder = layout.root / name
-        if not os.path.lexists(folder):
+        there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+        if not os.path.isdir(there):  # noqa: PTH112 - raises nothing where it may not look
+            if there not in blocked:
+                yield _blocked_folder(there)
+            blocked.add(there)
+        elif there != folder:
             remedy = "Pumas makes it when it starts; `pumas doctor --fix` does so now."
             yield note("folder_missing", folder, what="the folder is missing", remedy=remedy, is_repairable=True)
-        elif has_file(folder):
-            remedy = "Move it away: Pumas needs a folder there, and does not start without."
-            yield problem("folder_blocked", folder, what="it is not a folder", remedy=remedy)
         elif not os.access(folder, os.R_OK | os.X_OK):
             yield unreadable_folder(folder)
+
+
+def _blocked_folder(path: Path) -> Finding:
+    if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110 - as above
+        remedy = "Bring back what it shows, or remove the link: Pumas does not start without a folder there."
+        return problem("folder_blocked", path, what="it is a link to nothing (a drive that is away?)", remedy=remedy)
+    remedy = "Move it away: Pumas needs a folder there, and does not start without."
+    return problem("folder_blocked", path, what="it is not a folder", remedy=remedy)
 
 
 def examine_space(layout: Layout, *, wanted_bytes: int = FREE_BYTES) -> Iterator[Finding]:

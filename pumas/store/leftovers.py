@@ -17,11 +17,11 @@ from pumas.models import Finding
 from pumas.store.documents import LEFTOVER
 from pumas.store.findings import note, unreadable_folder
 from pumas.store.health import examine_document
-from pumas.store.metadata import METADATA, OVERRIDES
+from pumas.store.metadata import METADATA, OVERRIDES, has_backups
 from pumas.store.paths import Layout
 from pumas.store.removal import quarantine_of
 
-_SET_ASIDE = re.compile(r".+\.damaged-\d{8}T\d{12}Z(?:-wal|-shm)?")
+_SET_ASIDE = re.compile(r".+\.(?:damaged|kept)-\d{8}T\d{12}Z(?:-wal|-shm)?")
 _ENDINGS = (".tmp", "Z", "Z-wal", "Z-shm")  # PERF: most names are sorted out by these
 _OWN_AGE_S = 60.0  # a temporary file with our own number, this old, was left by a process that had it before us
 _SCRATCH_AGE_S = 86_400.0  # a process that runs may use a younger one
@@ -65,15 +65,28 @@ class _Walk:
             yield from examine_document(Path(folder, OVERRIDES.file), has_backup=True)
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
+                if is_model and entry.name == METADATA.file:  # no survey sees it: to them it is a folder like others
+                    yield from examine_document(Path(entry.path), has_backup=True)
                 yield from _examine_import(entry)
                 if not (is_model or entry.name.startswith(".") or entry.path == self._left_out):
                     self._folders.append(entry.path)
             elif entry.name.endswith(_ENDINGS):
                 yield from self._examine_left(entry)
-            elif entry.name == f"{METADATA.file}.bak" and self._documents is not None and METADATA.file not in names:
-                remedy = f"If the model is missed, copy this file to {METADATA.file} beside it."
-                what = "this backup has no document any more, so that its folder is not shown as a model"
-                yield note("document_missing", Path(entry.path), what=what, remedy=remedy)
+            elif entry.name.endswith(".json.bak") and entry.name.removesuffix(".bak") not in names:
+                yield from self._examine_orphan(Path(entry.path))
+
+    def _examine_orphan(self, backup: Path) -> Iterator[Finding]:
+        name = backup.name.removesuffix(".bak")
+        what = "this backup has no document any more"
+        if self._documents is None:
+            if not has_backups(backup.with_name(name).relative_to(self._top)):
+                return
+        elif name == METADATA.file:
+            what += ", so that its folder is not shown as a model"
+        elif name not in self._documents:
+            return
+        remedy = f"If what it held is missed, copy this file to {name} beside it."
+        yield note("document_missing", backup, what=what, remedy=remedy)
 
     def _examine_left(self, entry: os.DirEntry[str]) -> Iterator[Finding]:
         path = Path(entry.path)
@@ -89,7 +102,12 @@ class _Walk:
                 )
         elif _SET_ASIDE.fullmatch(entry.name):
             remedy = "Look whether anything in it is missed, then delete it."
-            yield note("set_aside", path, what="a damaged file was set aside here", remedy=remedy)
+            yield note(
+                "set_aside",
+                path,
+                what="a damaged file, or a backup without its document, was set aside here",
+                remedy=remedy,
+            )
 
 
 def _examine_import(entry: os.DirEntry[str]) -> Iterator[Finding]:

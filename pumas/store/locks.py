@@ -11,6 +11,7 @@ The original takes no locks and doesn't see ours.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,22 +40,32 @@ def document_lock(folder: Path, name: str) -> Iterator[None]:
     inside = getattr(_held, "name", None)
     if inside is not None:
         raise RuntimeError(f"{name} can't be locked while {inside} is: one document at a time")
-    with system_errors(f"Taking the lock of {name}"):
+    path = folder / _lock_file(name)
+    with system_errors(f"Taking the lock {path} of {name}"):
+        _refuse_what_is_odd(path)
         folder.mkdir(parents=True, exist_ok=True)
         # No soft lock where the file system has no real one: it would outlive its owner.
-        lock = filelock.FileLock(
-            folder / _lock_file(name), timeout=_WAIT_S, poll_interval=_POLL_S, fallback_to_soft=False
-        )
+        lock = filelock.FileLock(path, timeout=_WAIT_S, poll_interval=_POLL_S, fallback_to_soft=False)
         try:
             lock.acquire()
         except filelock.Timeout as exc:
-            raise Unavailable(f"Another program has been writing {name} for {_WAIT_S:.0f} s; try again") from exc
+            raise Unavailable(
+                f"Another program has been writing {name} for {_WAIT_S:.0f} s (the lock is {path}); try again"
+            ) from exc
     _held.name = name
     try:
         yield
     finally:
         _held.name = None
         lock.release()
+
+
+def _refuse_what_is_odd(path: Path) -> None:
+    folder = path.parent
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise Unavailable(f"The lock can't be taken: {folder} is not a folder; move it away")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise Unavailable(f"The lock can't be taken: {path} is not a regular file; move it away")
 
 
 def _lock_file(name: str) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
 
 from pumas.constants import GITHUB_REPO
-from pumas.errors import InvalidInput, ModelNotFound, NotFound, Unavailable
-from pumas.store.documents import recover_document, update_document, write_document
+from pumas.errors import Damaged, InvalidInput, ModelNotFound, NotFound, Unavailable
+from pumas.store.documents import read_backup, read_document, recover_document, update_document, write_document
 from pumas.store.launcher_documents import (
     CatalogueEntry,
     CustomNode,
@@ -188,6 +188,15 @@ def find_documents(layout: Layout) -> Iterator[Document[Mapping[str, object]]]:
                 yield _in_launcher(layout, kind, path.relative_to(layout.data).as_posix())
 
 
+def has_backups(below: Path) -> bool:
+    """Whether a path below `launcher-data` is the place of a document of a kind with a backup."""
+    return any(
+        kind.has_backup and below.parts[:-1] == Path(kind.file).parts[:-1] and below.match(pattern)
+        for kind in LAUNCHER_KINDS
+        for pattern in (kind.plain_file, kind.file)
+    )
+
+
 def load(document: Document[T]) -> T:
     """Read a document without a lock: what it holds, else what its backup holds, else the empty value.
 
@@ -212,19 +221,24 @@ def save(document: Document[T], value: T) -> None:
 
 
 def restore(document: Document[T]) -> None:
-    """Put the backup of a damaged document in its place; the damaged bytes are kept beside it.
+    """Put the backup of a damaged document in its place; the damaged bytes and all leftovers are kept beside it.
 
     Raises:
-        Unavailable: Neither it nor its backup can be used; nothing was done.
+        Unavailable: The document is missing or parses by now, or its backup can't be used any more; nothing was done.
         NoSpace, Unavailable: As `write_document`; the old document stays.
     """
-
-    def unchanged(value: dict[str, object] | None) -> Mapping[str, object]:
+    path, kind = document.path, document.kind
+    with document_lock(document.locks, document.lock_name):
+        try:
+            found = read_document(path)
+        except Damaged:
+            value = read_backup(path)
+        else:
+            state = "It is gone" if found is None else "It is whole"
+            raise Unavailable(f"{state} by now; nothing was done")
         if value is None:
             raise Unavailable("Neither it nor its backup can be used any more; nothing was done")
-        return value
-
-    _update(document, unchanged)
+        write_document(path, value, is_escaped=kind.is_escaped, has_backup=kind.has_backup, keeps_leftovers=True)
 
 
 def update(document: Document[T], change: Callable[[T], T], *, must_exist: bool = False) -> T:
@@ -252,19 +266,15 @@ def update(document: Document[T], change: Callable[[T], T], *, must_exist: bool 
         written.append(change(kind.empty() if value is None else cast("T", value)))
         return written[0]
 
-    _update(document, changed)
-    return written[0]
-
-
-def _update(document: Document[T], change: Callable[[dict[str, object] | None], Mapping[str, object]]) -> None:
     update_document(
         document.path,
-        change,
+        changed,
         locks=document.locks,
         lock_name=document.lock_name,
-        is_escaped=document.kind.is_escaped,
-        has_backup=document.kind.has_backup,
+        is_escaped=kind.is_escaped,
+        has_backup=kind.has_backup,
     )
+    return written[0]
 
 
 def update_metadata(layout: Layout, model_id: str, change: Callable[[Metadata], Metadata]) -> Metadata:

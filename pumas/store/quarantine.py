@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pumas.config import MAX_DOCUMENT_BYTES
@@ -19,6 +19,7 @@ from pumas.store.times import dated
 logger = logging.getLogger(__name__)
 
 _MOST_REPORTED = 10_000  # paths remembered; then all are forgotten, and may be reported again
+_STATES = {"damaged": "damaged", "kept": "a backup without its document"}
 _reported: dict[Path, tuple[int, ...]] = {}
 
 
@@ -41,9 +42,11 @@ def report_damaged(damage: Damaged, remedy: str) -> None:
 def keep_damaged(path: Path) -> Path:
     """Give a damaged file a second, dated name; it stays where it is until it is replaced by a rename.
 
-    So a crash in between leaves the damaged file, never none, and a full drive is no hindrance. What is no regular
-    file (a folder, a FIFO) is renamed. Bytes that are kept already, from a write that failed afterwards, are not
-    kept twice.
+    So a crash in between leaves the damaged file, never none, and a full drive is no hindrance. Bytes that are kept
+    already, from a write that failed afterwards, are not kept twice.
+
+    Args:
+        path: A regular file, or a link to one.
 
     Returns:
         The dated path.
@@ -51,8 +54,6 @@ def keep_damaged(path: Path) -> Path:
     Raises:
         OSError: The folder can't be written to.
     """
-    if not path.is_file():
-        return set_aside(path)
     for beside in kept_of(path):
         if beside.is_file() and _is_same(path, beside):
             return beside
@@ -63,6 +64,42 @@ def keep_damaged(path: Path) -> Path:
         _copy(path, aside)
     logger.info("what %s held is kept as %s", path.name, aside.name)
     return aside
+
+
+@contextmanager
+def kept_damaged(path: Path) -> Iterator[None]:
+    """Keep a damaged file while its place is taken; what had to be renamed comes back if that fails.
+
+    Raises:
+        OSError: The folder can't be written to.
+    """
+    if path.is_file():
+        keep_damaged(path)
+        yield
+    else:
+        with out_of_the_way(path, "damaged"):
+            yield
+
+
+@contextmanager
+def out_of_the_way(path: Path, state: str) -> Iterator[None]:
+    """Rename what lies at `path`, if anything does, to `<name>.<state>-<time>`; it comes back if what follows fails.
+
+    Raises:
+        OSError: The folder can't be written to.
+    """
+    if not os.path.lexists(path):
+        yield
+        return
+    aside = _dated(path, state)
+    path.rename(aside)
+    logger.warning("%s is %s; it was set aside as %s", path.name, _STATES[state], aside.name)
+    try:
+        yield
+    except OSError:
+        if not os.path.lexists(path):
+            aside.rename(path)
+        raise
 
 
 def kept_of(path: Path) -> Iterator[Path]:
@@ -99,23 +136,23 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _copy(path: Path, aside: Path) -> None:
-    try:
-        with path.open("rb") as source, aside.open("xb") as target:
+    with path.open("rb") as source, aside.open("xb") as target:  # one that another made meanwhile is not touched
+        try:
             shutil.copyfileobj(source, target)
             target.flush()
             os.fsync(target.fileno())
-        shutil.copystat(path, aside)
-    except OSError:
-        aside.unlink(missing_ok=True)  # half of it, under a name that promises all
-        raise
+            shutil.copystat(path, aside)
+        except OSError:
+            aside.unlink(missing_ok=True)  # half of it, under a name that promises all
+            raise
 
 
-def _prefix(path: Path) -> str:
-    return f"{path.name}.damaged-"
+def _prefix(path: Path, state: str = "damaged") -> str:
+    return f"{path.name}.{state}-"
 
 
-def _dated(path: Path) -> Path:
+def _dated(path: Path, state: str = "damaged") -> Path:
     while True:  # a clock that was set back may give a moment twice
-        aside = path.with_name(_prefix(path) + dated())
+        aside = path.with_name(_prefix(path, state) + dated())
         if not os.path.lexists(aside):
             return aside

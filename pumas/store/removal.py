@@ -12,10 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pumas.errors import system_errors
+from pumas.store.documents import sync_folder
 from pumas.store.paths import Layout
 from pumas.store.times import dated
 
@@ -77,11 +80,15 @@ class Removal:
 
     def _log(self, path: Path, target: Path, why: str) -> None:
         cells = (datetime.now(UTC).isoformat(), str(path), str(target), why)
-        line = "\t".join(map(_cell, cells)) + "\n"
+        line = ("\t".join(map(_cell, cells)) + "\n").encode("utf-8", "surrogateescape")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         # One write in append mode: lines of two processes don't mix.
         with os.fdopen(os.open(self._quarantine / LOG, flags, 0o666), "ab", buffering=0) as log:
-            log.write(line.encode("utf-8", "surrogateescape"))
+            written = log.write(line)
+            if written != len(line):
+                with suppress(OSError):
+                    os.ftruncate(log.fileno(), log.tell() - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(log.fileno())
 
 
@@ -97,4 +104,44 @@ def _move(path: Path, target: Path) -> None:
     except OSError as exc:
         if exc.errno != errno.EXDEV:
             raise
-        shutil.move(path, target)  # the library lies on another drive: copied first, removed then
+        _copy(path, target)  # the library lies on another drive
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file, a link or a folder; once it has its name, all of it is on disk."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, temporary, symlinks=True)
+            for one in (temporary, *temporary.rglob("*")):
+                _sync(one)
+        else:
+            shutil.copy2(path, temporary, follow_symlinks=False)
+            _sync(temporary)
+        temporary.rename(target)
+        sync_folder(target.parent)
+    except (OSError, shutil.Error) as exc:
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+        if isinstance(exc, shutil.Error):  # of a folder: one line for each file
+            raise OSError(errno.EIO, "not everything in it can be copied") from exc
+        raise
+
+
+def _sync(path: Path) -> None:
+    if path.is_symlink():
+        return
+    if path.is_dir():
+        sync_folder(path)
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.drives import can_mount, mounted_drive, remount
 from support.roots import write_model
 
 from pumas import PumasApi
@@ -188,7 +189,7 @@ def test_damaged_overrides_of_a_model(root, library):
 def test_a_document_that_can_not_be_read(root, library):
     path = library / "llm/llama/two/overrides.json"
     path.unlink()
-    path.symlink_to(path.name)  # ELOOP, whoever asks
+    path.symlink_to(path.name + ".away")
     assert found(root) == [("document_unreadable", f"{MODELS}/llm/llama/two/overrides.json")]
 
 
@@ -205,7 +206,63 @@ def test_a_backup_without_its_document(root, library):
     assert sorted(kinds) == ["document_missing", "index_behind"]
 
 
+def test_backups_without_their_documents_are_told_of_every_kind_that_has_some(root, library):
+    lost = [root / "launcher-data/metadata/versions.json", root / "launcher-data/config/version-configs/v1-config.json"]
+    lost.append(library / "llm/llama/two/overrides.json")
+    for path in lost:
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.bak").write_text("{}")
+    (root / "launcher-data/config/model-library-translation/x.json.bak").write_text("{}")  # of a kind without
+    told = [one for one in examine_root(Layout(root), Config()) if one.kind == "document_missing"]
+    assert sorted(one.path.name.removesuffix(".bak") for one in told) == sorted(path.name for path in lost)
+
+
+def test_a_restored_document_whose_damage_can_not_be_moved_says_where_that_lies(root):
+    path = root / "launcher-data" / "metadata" / "versions.json"
+    path.write_text("{")
+    (root / "launcher-data" / "quarantine").write_text("no folder")
+    [repair] = repaired(root)
+    assert repair.is_done
+    assert repair.moved_to.parent == path.parent
+    assert repair.moved_to.read_text() == "{"
+
+
+def test_a_folder_in_the_place_of_a_models_document_is_told_and_set_aside(root, library):
+    path = library / "llm/llama/one/metadata.json"
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+    assert ("document_damaged", f"{MODELS}/llm/llama/one/metadata.json") in found(root)
+    assert all(repair.is_done for repair in repaired(root))
+    assert json.loads(path.read_bytes())["official_name"] == "one"
+    assert found(root) == []
+
+
+@pytest.mark.parametrize("thing", ["file", "link"])
+def test_what_blocks_the_folders_of_a_root_is_told_once(tmp_path, thing):
+    if thing == "file":
+        (tmp_path / "launcher-data").write_text("")
+    else:
+        (tmp_path / "launcher-data").symlink_to("away")
+    told = [
+        one for one in examine_root(Layout(tmp_path), Config()) if one.path.is_relative_to(tmp_path / "launcher-data")
+    ]
+    assert [(one.kind, one.path.name) for one in told] == [("folder_blocked", "launcher-data")]
+    assert ("a link to nothing" in told[0].what) == (thing == "link")
+
+
 # --- the index
+
+
+def test_an_index_on_a_read_only_drive_is_not_said_to_be_repaired(root, tmp_path):
+    if not can_mount():
+        pytest.skip("needs permission to mount")
+    edit_index(root, "DELETE FROM models WHERE id = 'llm/llama/one'")
+    with mounted_drive(tmp_path / "mounted") as drive:
+        shutil.copytree(root, drive / "root", symlinks=True)
+        remount(drive, "ro")
+        [repair] = repaired(drive / "root")
+    assert (repair.kind, repair.is_done) == ("index_behind", False)
+    assert "no permission" in repair.told
 
 
 def damage_header(path):

@@ -63,11 +63,53 @@ def test_the_mode_is_kept_and_a_link_is_replaced(tmp_path):
     write_document(path, {"n": 1})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     target.write_text('{"mine": 1}')
+    target.chmod(0o640)
     path.unlink()
     path.symlink_to(target)
     write_document(path, {"n": 2})
     assert not path.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert json.loads(target.read_text()) == {"mine": 1}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_is_kept_when_root_writes(tmp_path):
+    path = tmp_path / "a.json"
+    write_document(path, {})
+    os.chown(path, 1234, 1235)
+    write_document(path, {"n": 1})
+    for one in (path, path.with_name("a.json.bak")):
+        assert (one.stat().st_uid, one.stat().st_gid) == (1234, 1235)
+
+
+def test_a_folder_in_the_place_of_the_backup_is_set_aside(tmp_path):
+    path = tmp_path / "a.json"
+    write_document(path, {"n": 1})
+    (tmp_path / "a.json.bak" / "inside").mkdir(parents=True)
+    write_document(path, {"n": 2})
+    assert read_document(path.with_name("a.json.bak")) == {"n": 1}
+    (kept,) = tmp_path.glob("a.json.bak.damaged-*")
+    assert (kept / "inside").is_dir()
+
+
+def test_keys_that_are_the_same_as_text_are_refused(tmp_path):
+    path = tmp_path / "a.json"
+    write_document(path, {1: "a"})
+    with pytest.raises(InvalidInput, match="keys are the same"):
+        write_document(path, {"list": [{1: "a", "1": "b"}]})
+    assert read_document(path) == {"1": "a"}
+
+
+def test_the_folders_of_a_first_write_are_synced(tmp_path):
+    synced = []
+
+    def watch(event, arguments):
+        if event == "open" and str(arguments[0]).startswith(str(tmp_path)) and os.path.isdir(arguments[0]):
+            synced.append(Path(arguments[0]))
+
+    sys.addaudithook(watch)
+    write_document(tmp_path / "one" / "two" / "a.json", {})
+    assert synced == [tmp_path, tmp_path / "one", tmp_path / "one" / "two"]
 
 
 def _nested(depth: int) -> dict[str, object]:
@@ -145,12 +187,14 @@ def test_a_failing_change_changes_nothing(tmp_path):
     update(path, count)
 
 
-def test_a_document_that_may_not_be_read_is_not_overwritten(tmp_path):
+def test_a_link_to_nothing_is_neither_missing_nor_overwritten(tmp_path):
     path = tmp_path / "a.json"
-    path.symlink_to("a.json")  # a link to itself: the one thing that the superuser can't open either
-    with pytest.raises(Unavailable):
-        update(path, count)
-    assert path.is_symlink()
+    path.symlink_to(tmp_path / "away" / "a.json")
+    for work in (lambda: update(path, count), lambda: write_document(path, {"n": 9}), lambda: read_document(path)):
+        with pytest.raises(Unavailable, match="a link to nothing"):
+            work()
+    assert path.readlink() == tmp_path / "away" / "a.json"
+    assert names(tmp_path) == ["a.json"]
 
 
 def test_a_document_and_its_backup_of_the_future_are_updated(tmp_path):

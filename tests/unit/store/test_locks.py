@@ -28,7 +28,7 @@ def test_locks_are_few_files_and_one_at_a_time(tmp_path):
 
 def test_a_lock_that_can_not_be_taken_says_so(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Unavailable, match="Taking the lock"), document_lock(tmp_path / "file", "a.json"):
+    with pytest.raises(Unavailable, match="is not a folder; move it away"), document_lock(tmp_path / "file", "a.json"):
         pass
 
 
@@ -54,3 +54,14 @@ def test_a_lock_keeps_others_out_until_it_is_released(tmp_path):
     first.join(10)
     second.join(10)
     assert order == ["first in", "first out", "second in", "second out"]
+
+
+def test_what_lies_in_the_place_of_a_lock_is_named(tmp_path):
+    with document_lock(tmp_path, "a.json"):
+        pass
+    [lock] = tmp_path.iterdir()
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(Unavailable, match="move it away") as caught, document_lock(tmp_path, "a.json"):
+        pass
+    assert str(lock) in str(caught.value)

@@ -6,9 +6,9 @@ import pytest
 from support.cases import check, library_cases
 from support.roots import write_model
 
-from pumas.errors import InvalidInput, ModelNotFound, NotFound
+from pumas.errors import InvalidInput, ModelNotFound, NotFound, Unavailable
 from pumas.store import metadata
-from pumas.store.metadata import find_documents, load, locate, safe_filename, save, update, update_metadata
+from pumas.store.metadata import find_documents, load, locate, restore, safe_filename, save, update, update_metadata
 from pumas.store.paths import Layout
 from pumas.store.times import TimeForm
 
@@ -179,3 +179,18 @@ def test_which_times_a_document_has(layout):
         file = place.rsplit("/", maxsplit=1)[-1]
         if file in times:
             assert locate(layout, kind, name).times == times[file]
+
+
+def test_restoring_a_document_that_is_whole_by_now_does_nothing(layout):
+    document = locate(layout, metadata.VERSIONS, "comfyui")
+    for n in range(2):
+        save(document, {"n": n})
+    with pytest.raises(Unavailable, match="whole by now"):
+        restore(document)
+    assert load(document) == {"n": 1}
+    document.path.write_text("{")
+    left = document.path.with_name("versions.json.999999999.1.tmp")
+    left.write_text("half")
+    restore(document)
+    assert load(document) == {"n": 0}
+    assert left.read_text() == "half"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from support.documents import DAMAGED, count, names, update
 
 from pumas.errors import Damaged, Unavailable
 from pumas.store.documents import read_document, recover_document
-from pumas.store.quarantine import keep_damaged, report_damaged
+from pumas.store.quarantine import keep_damaged, out_of_the_way, report_damaged
 
 
 @pytest.mark.parametrize("data", DAMAGED, ids=range(len(DAMAGED)))
@@ -47,17 +48,22 @@ def test_without_a_good_backup_an_update_starts_from_nothing(tmp_path, backup):
     assert kept.read_bytes() == b"{"
 
 
-@pytest.mark.parametrize("thing", ["folder", "fifo"])
+@pytest.mark.parametrize("thing", ["folder", "fifo", "loop", "socket"])
 def test_what_is_no_file_is_set_aside_too(tmp_path, thing):
     path = tmp_path / "a.json"
+    path.with_name("a.json.bak").write_text('{"n": 5}')
     if thing == "folder":
         path.mkdir()
         (path / "inside").touch()
-    else:
+    elif thing == "fifo":
         os.mkfifo(path)
+    elif thing == "loop":
+        path.symlink_to("a.json")
+    else:
+        os.mknod(path, stat.S_IFSOCK | 0o600)
     update(path, count)
-    assert read_document(path) == {"n": 1}
-    assert names(tmp_path) == ["a.json", "a.json.damaged-*"]
+    assert read_document(path) == {"n": 6}
+    assert names(tmp_path) == ["a.json", "a.json.bak", "a.json.damaged-*"]
 
 
 def test_reading_a_damaged_document_reports_once_and_writes_nothing(tmp_path, caplog):
@@ -84,7 +90,7 @@ def test_an_update_that_reads_a_damaged_document_reports_it_once(tmp_path, caplo
     assert len(caplog.records) == 1
 
 
-def test_damage_that_can_not_be_replaced_is_kept_once(tmp_path):
+def test_damage_that_can_not_be_replaced_stays_where_it_is(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("{")
     (tmp_path / "a.json.1.1.tmp").mkdir()
@@ -97,7 +103,38 @@ def test_damage_that_can_not_be_replaced_is_kept_once(tmp_path):
         with pytest.raises(Unavailable):
             update(path, refuse)
     assert path.read_text() == "{"
-    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    assert list(tmp_path.glob("*.damaged-*")) == []
+
+
+def test_a_folder_in_the_way_of_a_write_that_fails_stays(tmp_path):
+    path = tmp_path / "a.json"
+    path.mkdir()
+    (path / "inside").touch()
+
+    def refuse(value):
+        path.with_name(f"a.json.{os.getpid()}.{threading.get_ident()}.tmp").mkdir()
+        return {"n": 1}
+
+    with pytest.raises(Unavailable):
+        update(path, refuse)
+    assert (path / "inside").exists()
+
+
+def test_what_was_moved_away_comes_back_when_its_place_is_not_taken(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(FileNotFoundError), out_of_the_way(tmp_path / "a.json", "damaged"):
+        (tmp_path / "none").replace(tmp_path / "a.json")
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_backup_without_its_document_is_never_overwritten(tmp_path):
+    path = tmp_path / "a.json"
+    path.with_name("a.json.bak").write_text('{"n": 5}')
+    for _ in range(3):
+        update(path, count)
+    assert read_document(path) == {"n": 3}
+    (kept,) = tmp_path.glob("a.json.bak.kept-*")
+    assert read_document(kept) == {"n": 5}
 
 
 def _refuse_links(monkeypatch):
