@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.documents import DAMAGED, count, names, update
@@ -94,7 +95,8 @@ def test_a_folder_in_the_place_of_the_backup_is_set_aside(tmp_path):
 
 def test_keys_that_are_the_same_as_text_are_refused(tmp_path):
     path = tmp_path / "a.json"
-    write_document(path, {1: "a"})
+    numbered: Any = {1: "a"}
+    write_document(path, numbered)
     with pytest.raises(InvalidInput, match="keys are the same"):
         write_document(path, {"list": [{1: "a", "1": "b"}]})
     assert read_document(path) == {"1": "a"}
