@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.table import Column
 
+from pumas.cli.files import library_cache
 from pumas.cli.logs import logged
 from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import note, put, table
@@ -51,22 +50,10 @@ def identify(
 def _identified(paths: Sequence[Path], root: Path | None, *, is_quiet: bool) -> tuple[Identity, ...]:
     """What the files are, by way of the cache for those of a library that is there; no root is opened, none is made."""
     from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without native code
-    from pumas.config import Config, expanded  # noqa: PLC0415
     from pumas.jobs import JobPool, Progress  # noqa: PLC0415
     from pumas.library.identify import identify_files  # noqa: PLC0415
-    from pumas.store.cache import open_cache  # noqa: PLC0415
-    from pumas.store.paths import Layout, chosen_root  # noqa: PLC0415
 
-    config = Config.from_env()
-    layout = Layout(expanded(chosen_root(root, config)[0]).absolute())
-    library = layout.library
-    inside = f"{os.path.realpath(library)}{os.sep}"
-    with ExitStack() as stack:
-        cache = None
-        if any(os.path.realpath(path).startswith(inside) for path in paths):
-            is_writable = os.access(library, os.W_OK)
-            cache = open_cache(library, is_writable=is_writable, fallback=lambda: layout.cache_folder(config))
-            stack.callback(cache.close)
+    with library_cache(paths, root) as (library, cache):
 
         def work(progress: Progress) -> tuple[Identity, ...]:
             return identify_files(
