@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from support.roots import copy_fixture_root
 
 from pumas import PumasApi
 from pumas.config import Config
+from pumas.jobs import JobPool
 from pumas.rpc.server import create_server
+from pumas.store.cache import Cache, open_cache
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -50,6 +52,21 @@ def library(tmp_path: Path) -> Path:
     folder = tmp_path / "root" / "shared-resources" / "models"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def cache(library: Path) -> Iterator[Cache]:
+    """The open cache of `library`."""
+    with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
+        yield cache
+
+
+@pytest.fixture
+def pool() -> Iterator[JobPool]:
+    """One worker for jobs."""
+    pool = JobPool(1)
+    yield pool
+    pool.close(5)
 
 
 @pytest.fixture

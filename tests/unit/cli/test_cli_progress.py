@@ -7,7 +7,6 @@ import pytest
 
 from pumas.cli.progress import wait_for
 from pumas.errors import Unavailable
-from pumas.jobs import JobPool
 
 
 class Screen(io.BytesIO):
@@ -25,13 +24,6 @@ class Screen(io.BytesIO):
 class Terminal(io.TextIOWrapper):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture
-def pool():
-    pool = JobPool(1)
-    yield pool
-    pool.close(5)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import closing
 
 import blake3
 import pumas_native
@@ -14,15 +13,9 @@ from pumas.errors import Cancelled, InvalidInput
 from pumas.library import known as known_module
 from pumas.library.digests import digest_files
 from pumas.library.known import History, Known, read_contents, recall, remember
-from pumas.store.cache import Table, open_cache, path_key
+from pumas.store.cache import Table, path_key
 
 NAME = "llm/llama/One/one.gguf"
-
-
-@pytest.fixture
-def cache(library):
-    with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
-        yield cache
 
 
 @pytest.fixture

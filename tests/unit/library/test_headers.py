@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -13,16 +12,10 @@ from support.headers import Gguf, safetensors, tensor
 
 from pumas.library.headers import HeaderProblem, read_headers
 from pumas.models import Header
-from pumas.store.cache import Cache, Table, open_cache, path_key
+from pumas.store.cache import Cache, Table, path_key
 
 PAST_NS = 1_700_000_000 * 10**9
 NAME = "llm/llama/Model/model.gguf"
-
-
-@pytest.fixture
-def cache(library):
-    with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
-        yield cache
 
 
 @pytest.fixture

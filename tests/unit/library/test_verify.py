@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from pumas.errors import Cancelled, ModelNotFound
-from pumas.jobs import JobPool, Progress
+from pumas.jobs import Progress
 from pumas.library import inventory, known, verify
 from pumas.library.known import recall, remember
 from pumas.library.verify import Scope, verify_library
@@ -42,13 +42,6 @@ def clock(monkeypatch):
     for module in (known, inventory, verify):
         monkeypatch.setattr(module, "time_ns", clock.time_ns)
     return clock
-
-
-@pytest.fixture
-def pool():
-    pool = JobPool(1)
-    yield pool
-    pool.close(5)
 
 
 @pytest.fixture
