@@ -132,12 +132,25 @@ class ModelOperations:
             The job to wait for if the index has never been filled, or was made anew; else None.
         """
         refresher, index = self._root.refresher, self._root.index
+        if not index.is_writable:
+            self._refresh_or_follow()
+            return None
         is_first = refresher.is_older_than(math.inf) or index.is_new
         if not is_first and not refresher.is_older_than(REFRESH_AGE_S):
             return None
         is_empty = is_first and index.is_empty()
         job = self.refresh_models()
         return job if is_empty else None
+
+    def _refresh_or_follow(self) -> Job[RefreshReport] | Job[None]:
+        """Refresh; where nothing may be written, take up what another process wrote."""
+        if self._root.index.is_writable:
+            return self.refresh_models()
+        return self._root.jobs.submit("follow_index", self._follow, key="follow_index")
+
+    def _follow(self, progress: Progress) -> None:
+        if self._root.wants_ready:
+            self._fill_ready(progress)
 
     def _rebuild(self, progress: Progress) -> RefreshReport:
         return self._refresh(progress, anew=True)
@@ -168,7 +181,7 @@ class ModelOperations:
         """
         root = self._root
         if root.watch is None:
-            root.watch = LibraryWatch(root.layout.library, self.refresh_models, root.config)
+            root.watch = LibraryWatch(root.layout.library, self._refresh_or_follow, root.config)
             root.watch.start()
 
     def _settle(self, progress: Progress) -> None:
@@ -212,7 +225,7 @@ class ModelOperations:
         self._root.has_searched = True
         if page is None and self._root.index.is_new:
             with suppress(Cancelled):
-                self.refresh_models()
+                self._refresh_or_follow()
         return page
 
     def get_model_overrides(self, rel_path: str) -> dict[str, object]:

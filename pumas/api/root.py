@@ -49,8 +49,9 @@ class LauncherRoot:
         self.cache = open_cache(
             self.layout.library, is_writable=self.is_writable, fallback=lambda: self.layout.cache_folder(config)
         )
-        self.ready = ReadyRecords(self.index, self.cache, self.layout.library, self.layout.library_locks)
-        self.ranked = RankedSearch(self.index, self.cache, self.layout.library_locks)
+        locks = self._cache_locks()
+        self.ready = ReadyRecords(self.index, self.cache, self.layout.library, locks)
+        self.ranked = RankedSearch(self.index, self.cache, locks)
         self.refresher = Refresher(self.layout.library, self.index, self.cache, self.ready, self.ranked)
         self.wants_ready = False
         """Whether somebody serves ready answers, so that they are to be kept."""
@@ -67,8 +68,21 @@ class LauncherRoot:
                 return Index(Database(path, is_writable=is_writable))
             except PumasError as exc:
                 logger.warning("the index can't be opened to be %s: %s", "written" if is_writable else "read", exc)
-        self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
-        return Index(Database(Path(self._scratch.name) / path.name, is_writable=True))
+        return Index(Database(self._scratch_folder() / path.name, is_writable=True))
+
+    def _cache_locks(self) -> Path:
+        """Lock files for what the cache holds: with those of the documents, else where it lies itself."""
+        if self._is_writable:
+            return self.layout.library_locks
+        folder = self.cache.folder
+        # Not inside it: the folder of a cache is emptied when a cache is thrown away.
+        return (self._scratch_folder() if folder is None else folder.parent) / "locks"
+
+    def _scratch_folder(self) -> Path:
+        """A folder for this run only."""
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
+        return Path(self._scratch.name)
 
     @property
     def is_writable(self) -> bool:

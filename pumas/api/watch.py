@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, perf_counter
+from typing import Any
 
 from pumas.config import Config
 from pumas.errors import Cancelled, PumasError
 from pumas.jobs import Job
 from pumas.library.survey import DOCUMENT
-from pumas.models import RefreshReport
 from pumas.store.mounts import is_far
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _SURE_S = 300.0  # between looks that no event asked for
 class LibraryWatch:
     """A thread that has the index refreshed when a model's folder or document appears, changes or goes."""
 
-    def __init__(self, library: Path, refresh: Callable[[], Job[RefreshReport]], config: Config) -> None:
+    def __init__(self, library: Path, refresh: Callable[[], Job[Any]], config: Config) -> None:
         self._library = library
         self._refresh = refresh
         self._is_wanted = config.watch
@@ -62,24 +63,28 @@ class LibraryWatch:
 
     def _times(self) -> Iterator[None]:
         """Yield whenever the index may be behind."""
-        reason = "PUMAS_WATCH is off"
-        if self._is_wanted:
-            try:
-                yield from self._told()
-            except (OSError, RuntimeError) as exc:  # RuntimeError: how the watching library passes on other failures
-                reason = str(exc)
-        if self._ending.is_set():
-            return
-        logger.warning("changes of the library are looked for every %d s: %s", self._interval_s, reason)
-        yield
-        while not self._ending.wait(self._interval_s):
+        reason = told = "PUMAS_WATCH is off"
+        while not self._ending.is_set():
+            if self._is_wanted:
+                try:
+                    yield from self._told()
+                    continue
+                except (OSError, RuntimeError) as exc:  # RuntimeError: how the library passes on other failures
+                    reason = str(exc)
+            if not self._is_wanted or reason != told:
+                logger.warning("changes of the library are looked for every %d s: %s", self._interval_s, reason)
+                told = reason
             yield
+            again_at = monotonic() + _SURE_S if self._is_wanted else math.inf
+            while not self._ending.wait(self._interval_s) and monotonic() < again_at:
+                yield
 
     def _told(self) -> Iterator[None]:
-        """Yield when the system tells of a change.
+        """Yield when the system tells of a change, until another folder lies in the library's place.
 
         Raises:
             OSError: It can't; mostly there are more folders than it watches for one user.
+            RuntimeError: It can't say of what: a folder's name is no UTF-8.
         """
         if is_far(self._library):
             raise OSError(errno.EOPNOTSUPP, "the library lies on a network file system")
@@ -87,6 +92,7 @@ class LibraryWatch:
 
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
         due_at = 0.0
+        watched = self._folder()
         for changes in watch(
             self._library,
             watch_filter=self._is_told_by,
@@ -99,11 +105,21 @@ class LibraryWatch:
             force_polling=False,
             ignore_permission_denied=False,  # if set, the limit of folders would be ignored as well
         ):
+            if self._folder() not in (None, watched):
+                return
             # The first look finds what happened before; later ones what the system never told: folders that were made
             # when its limit had been reached, or more events than its queue holds.
             if changes or monotonic() >= due_at:
                 due_at = monotonic() + _SURE_S
                 yield
+
+    def _folder(self) -> tuple[int, int] | None:
+        """Which folder lies in the library's place; None while there is none."""
+        try:
+            status = self._library.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _is_told_by(self, _change: object, path: str) -> bool:
         """Whether an event can concern the index: a document, a folder, or something that is no longer there."""

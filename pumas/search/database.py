@@ -33,12 +33,17 @@ _IDLE = 8  # connections kept for later; each holds about 0.1 MiB, and up to 2 M
 # Which file: device and inode; None when there is none.
 _Identity = tuple[int, int] | None
 
+# Inode, size and time of the file and of the one with what was written last.
+_Content = tuple[tuple[int, ...], ...]
+
 
 class Connection(sqlite3.Connection):
     """One connection to the file that lay at the path when it was opened."""
 
     generation = 0
     identity: _Identity = None
+    frozen: _Content | None = None
+    """What it takes for all there will ever be, if it was opened so."""
 
     @property
     def inode(self) -> int | None:
@@ -52,11 +57,12 @@ class Database:
     def __init__(self, path: Path, *, is_writable: bool) -> None:
         self.path = path
         self.is_writable = is_writable
-        self.is_new = False
-        """Whether there was no usable file, so that an empty one was made."""
+        self._is_new = False
         self.generation = 0
         """Counts the files that were opened at this path."""
         self._identity: _Identity = None
+        self._frozen: _Content | None = None
+        self._told_read_only = False
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
         self._lock = threading.RLock()
@@ -64,6 +70,15 @@ class Database:
         self._is_closed = False
         with system_errors("Opening the index"):
             self._open_or_replace()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the file was made, or put there, since `mark_filled`; the one found at the start counts as filled."""
+        return self._is_new or not self._is_current()
+
+    def mark_filled(self) -> None:
+        """It holds what it should."""
+        self._is_new = False
 
     def _open_or_replace(self) -> None:
         try:
@@ -101,7 +116,9 @@ class Database:
             try:
                 self._keep(self._connect_current())
             except (sqlite3.Error, ValueError) as exc:
-                logger.warning("the index %s can still only be read: %s", self.path, exc)
+                if not self._told_read_only:
+                    logger.warning("the index %s can still only be read: %s", self.path, exc)
+                self._told_read_only = True
                 self.is_writable = False
                 self._forget_file()
         return self.is_writable
@@ -156,7 +173,8 @@ class Database:
     def _forget_file(self) -> None:
         """Another file is to be opened; a connection that is at work is closed when it is given back."""
         with self._users:
-            self._identity = None
+            self._is_new = self._is_new or self._identity is not None
+            self._identity = self._frozen = None
             self.generation += 1
             while self._idle:
                 self._idle.pop().close()
@@ -170,13 +188,14 @@ class Database:
                 if self._identity not in (None, found):
                     self._forget_file()
                 self._identity = connection.identity = found
+                self._frozen = connection.frozen
                 connection.generation = self.generation
                 return connection
             connection.close()  # another file came to lie there meanwhile
 
     def _is_current(self) -> bool:
-        if not self.is_writable:
-            return True
+        if self._frozen is not None and self._frozen != _content(self.path):
+            return False
         current = _identity(self.path)
         # While the whole library is away (an unplugged drive) the open file is all there is.
         return current == self._identity or (current is None and not self.path.parent.is_dir())
@@ -184,6 +203,7 @@ class Database:
     def _connect(self) -> Connection:
         if not self.is_writable:
             return self._connect_read_only()
+        self._clear_place()
         for path in database_files(self.path):
             # One look: the last of other processes to close removes the files beside it at any moment.
             with suppress(FileNotFoundError):
@@ -202,22 +222,33 @@ class Database:
             raise
         return db
 
+    def _clear_place(self) -> None:
+        """Set aside what a deleted file left beside it: SQLite would read it into the new one."""
+        leftovers = [path for path in database_files(self.path)[1:] if os.path.lexists(path)]
+        for path in leftovers:
+            if not os.path.lexists(self.path):
+                # Looked at in this order they are nobody's: whoever makes a new file makes it before those beside it.
+                with suppress(FileNotFoundError):
+                    set_aside(path)
+
     def _create(self, db: sqlite3.Connection) -> None:
         if schema.has_models(db):
             return
         with transaction(db):
             if not schema.has_models(db):
                 schema.create_models(db)
-                self.is_new = True
+                self._is_new = True
 
     def _connect_read_only(self) -> Connection:
-        # Without write permission SQLite can't make the shared memory of WAL mode; an index that nobody can write to
-        # may be read as immutable instead.
+        # Without write permission SQLite can't make the shared memory of WAL mode; an index that nobody writes to may
+        # be read as immutable instead, until somebody does.
         address = f"file:{quote(str(self.path))}?mode=ro"
         for suffix in ("", "&immutable=1"):
+            content = _content(self.path)
             db = _open(address + suffix, is_uri=True)
             try:
                 if schema.is_followed(db) and schema.has_models(db):
+                    db.frozen = content if suffix else None
                     return db
             except sqlite3.OperationalError:
                 db.close()
@@ -257,6 +288,15 @@ def _identity(path: Path) -> _Identity:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _content(path: Path) -> _Content:
+    found = []
+    for file in database_files(path)[:2]:
+        with suppress(OSError):
+            status = file.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def _open(address: str, *, is_uri: bool = False) -> Connection:
@@ -307,7 +347,9 @@ _PASSING = {
 
 
 def _passing(exc: Exception) -> str | None:
-    return _PASSING.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF)
+    code = getattr(exc, "sqlite_errorcode", 0)
+    # Pages that the file's own header promises are not there: the file was cut, the drive did what it should.
+    return None if code == sqlite3.SQLITE_IOERR_SHORT_READ else _PASSING.get(code & 0xFF)
 
 
 def _translated(exc: Exception, path: Path) -> Exception:

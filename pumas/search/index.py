@@ -76,12 +76,17 @@ class Index:
 
     @property
     def is_new(self) -> bool:
-        """Whether there was no usable index file and the models were not taken up since."""
+        """Whether the index file was made, or put there, and the models were not taken up since."""
         return self._database.is_new
 
     def replace(self) -> None:
         """Set the file aside and begin an empty index."""
         self._database.replace()
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it can be written to; one that could only be read is looked at again."""
+        return self._database.try_writing()
 
     def count(self) -> int:
         """Models in the index."""
@@ -174,7 +179,8 @@ class Index:
             try:
                 yield db
             finally:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full drive or too little memory ends it by itself
+                    db.execute("ROLLBACK")
 
     def rows_after(self, rowid: int, count: int) -> tuple[list[tuple[int, Row]], bytes]:
         """The next rows in order of rowid, and the stamp of the state that they belong to."""
@@ -212,7 +218,7 @@ class Index:
         Raises:
             Unavailable: The index can't be written.
         """
-        if not self._database.try_writing():
+        if not self.is_writable:
             return False
         with self._database.use() as db:
             if not schema.has_search(db) or (schema.is_ours(db) and schema.is_related_by_rowid(db)):
@@ -252,11 +258,11 @@ class Index:
             Unavailable: The index can't be written.
             Damaged: The file is no longer a database; `replace` it and take up again.
         """
-        if not self._database.try_writing():
+        if not self.is_writable:
             raise Unavailable("There is no permission to write the index: the launcher root is read-only")
         with self._database.use() as db:
             changes = TakeUp(db, anew=anew, on_write=on_write).run(batches, scope=scope, gone=gone)
-            self._database.is_new = False
+            self._database.mark_filled()
             changes.stamp_before = _of_this_file(db, changes.stamp_before)
             changes.stamp_after = _of_this_file(db, changes.stamp_after)
             return changes

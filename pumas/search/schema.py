@@ -190,9 +190,9 @@ def empty_search(db: sqlite3.Connection) -> None:
     create_search(db)
 
 
-def fill_search(db: sqlite3.Connection, *, after: int = -(1 << 63)) -> None:
-    """Add the search rows of all models whose rowid is greater than `after`; other programs make negative ones too."""
-    db.execute(f"{_INSERT}SELECT {_values('models')} FROM models WHERE rowid > ? ORDER BY rowid", (after,))
+def fill_search(db: sqlite3.Connection, *, first: int = -(1 << 63)) -> None:
+    """Add the search rows of all models whose rowid is at least `first`; other programs make negative ones too."""
+    db.execute(f"{_INSERT}SELECT {_values('models')} FROM models WHERE rowid >= ? ORDER BY rowid", (first,))
 
 
 def refill_search(db: sqlite3.Connection) -> None:

@@ -129,7 +129,7 @@ class TakeUp:
         self._begin()
         last = self._db.execute("SELECT coalesce(max(rowid), 0) FROM models").fetchone()[0]
         self._db.executemany(_INSERT, ((*row, self._now) for row in rows))
-        schema.fill_search(self._db, after=last)
+        schema.fill_search(self._db, first=last + 1)
         self._changes.added += len(rows)
 
     def _find_movable(self, gone: Collection[str]) -> None:

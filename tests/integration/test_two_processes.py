@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 from support.process import server_process
@@ -101,3 +102,30 @@ def test_many_that_open_and_close_at_once_find_the_index_whole(library):
         thread.join(60)
     assert found == [5] * 240
     assert not list(library.glob("*damaged*"))
+
+
+def test_an_index_deleted_without_the_files_beside_it_is_made_anew(library):
+    """What lies beside it are pages of the old file; SQLite would take them for pages of the new one."""
+    ids = [f"llm/f/M{n}" for n in range(60)]
+    for model_id in ids:
+        write_model(library, model_id, description="shared words")
+    with server_process(library.parents[1]) as (_, one), server_process(library.parents[1]) as (_, two):
+        for client in (one, two):
+            assert len(client.call("get_models")["models"]) == 60
+        for _ in range(4):
+            (library / "models.db").unlink()
+            for client in (one, two):
+                assert _settled(client, 60)
+    with closing(sqlite3.connect(library / "models.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def _settled(client, count: int) -> bool:
+    """Whether all models are listed and found within a few seconds; every answer until then is a proper one."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        listed, found = client.call("get_models"), client.call("search_models_fts", {"query": "shared", "limit": 0})
+        assert listed["success"] is found["success"] is True, (listed, found)
+        if len(listed["models"]) == found["total_count"] == count:
+            return True
+    return False

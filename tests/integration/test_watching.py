@@ -130,3 +130,17 @@ def test_a_server_that_watches_ends_within_a_second(filled):
         client.call("shutdown")
         assert process.wait(5) == 0
         assert time.monotonic() - begun < 1.5
+
+
+def test_a_library_that_is_replaced_by_another_folder_is_watched_on(filled):
+    with PumasApi(filled.parents[1]) as api:
+        api.watch_library()
+        time.sleep(2)  # the first look
+        filled.rename(filled.with_name("before"))
+        filled.mkdir()
+        time.sleep(1.5)  # it takes note of it within a second
+        write_model(filled, "llm/f/other", description="watched")
+        begun = time.monotonic()
+        while [hit.model.model_id for hit in api.search_models_fts("watched").hits] != ["llm/f/other"]:
+            assert time.monotonic() - begun < _PATIENCE_S
+            time.sleep(0.02)

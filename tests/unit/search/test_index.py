@@ -225,3 +225,17 @@ def test_a_full_drive_is_told_and_the_old_state_stays(index, tmp_path):
     with pytest.raises(Unavailable, match="drive is full"):
         index.take_up([[_row(f"llm/x/{n}", "words " * 50) for n in range(500)]])
     assert _ids(index, "alpha") == ["llm/a/A"]
+
+
+def test_rowids_of_other_programs_may_be_the_lowest_there_is(index, tmp_path):
+    index.take_up([[_row("llm/a/A", "alpha")]])
+    index.close()
+    with closing(sqlite3.connect(tmp_path / "models.db")) as db:
+        columns = "path, cleaned_name, official_name, model_type, tags_json, hashes_json, metadata_json, updated_at"
+        db.execute(f"INSERT INTO models(rowid, id, {columns}) SELECT -1 << 63, 'low', {columns} FROM models")
+        schema.drop_triggers(db)
+        db.execute("DROP TABLE model_search")
+        db.commit()
+    again = Index(Database(tmp_path / "models.db", is_writable=True))
+    assert _ids(again, "alpha") == ["low", "llm/a/A"]
+    again.close()
