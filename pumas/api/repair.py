@@ -19,7 +19,7 @@ from pumas.store.health import document_at
 from pumas.store.leftovers import document_of_leftover, is_abandoned
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA, restore
-from pumas.store.paths import Layout, database_files, has_file
+from pumas.store.paths import Layout, database_files, has_file, shows_another
 from pumas.store.quarantine import kept_of
 from pumas.store.reading import Hindered
 from pumas.store.removal import Removal
@@ -87,7 +87,7 @@ class _Repairer:
 
     def _restore(self, path: Path) -> _Done:
         document = document_at(self._layout, path)
-        if document is None or path.is_symlink():
+        if document is None or shows_another(path):
             raise Unavailable("It is no document any more; nothing was done")
         kept_before = set(kept_of(path))
         restore(document)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -31,7 +32,10 @@ import msgspec
 from pumas.config import MAX_DOCUMENT_BYTES
 from pumas.errors import Damaged, InvalidInput, Unavailable, system_errors
 from pumas.store.locks import document_lock
+from pumas.store.paths import shows_another
 from pumas.store.quarantine import kept_damaged, out_of_the_way, report_damaged
+
+logger = logging.getLogger(__name__)
 
 LEFTOVER = re.compile(r"(?P<document>.+\.json)(?:\.bak)?\.(?P<process>\d{1,9})\.\d+\.tmp")
 """Name of a temporary file: what it was to become, or the backup of, and the process that made it."""
@@ -242,7 +246,7 @@ def _keep_old(path: Path, *, has_backup: bool) -> Callable[[], AbstractContextMa
             return nullcontext  # the link goes, the file that it shows stays
         _parse(path, data)
     except Damaged as damage:
-        if path.is_symlink() and path.exists():
+        if shows_another(path):
             return nullcontext
         report_damaged(damage, "it is kept under a dated name")
         return lambda: kept_damaged(path)  # the last good backup stays where it is
@@ -306,6 +310,7 @@ def _remove_leftovers(path: Path) -> None:
         if found and found["document"] == path.name and not _is_other_process(int(found["process"])):
             with suppress(OSError):
                 beside.unlink()
+                logger.info("removed %s, which a killed process left", beside)
 
 
 def _is_other_process(number: int) -> bool:

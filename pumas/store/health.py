@@ -12,7 +12,7 @@ from pumas.models import Finding
 from pumas.store.documents import read_backup, read_document
 from pumas.store.findings import note, problem, unreadable_folder
 from pumas.store.metadata import METADATA, OVERRIDES, Document, find_documents, locate_in_model
-from pumas.store.paths import MADE_AT_START, Layout
+from pumas.store.paths import MADE_AT_START, Layout, shows_another
 from pumas.store.reading import Hindered, Unsound, check, read_database
 
 FREE_BYTES = 1 << 30  # an index, a cache and an import need room; less than this is gone with one download
@@ -38,9 +38,14 @@ def examine_folders(layout: Layout) -> Iterator[Finding]:
 
 
 def _blocked_folder(path: Path) -> Finding:
-    if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110 - as above
+    try:
+        path.stat()
+    except FileNotFoundError:
         remedy = "Bring back what it shows, or remove the link: Pumas does not start without a folder there."
         return problem("folder_blocked", path, what="it is a link to nothing (a drive that is away?)", remedy=remedy)
+    except OSError as exc:
+        remedy = "See to its permissions, or to the drive: Pumas does not start without a folder there."
+        return problem("folder_blocked", path, what=f"it can't be looked at: {exc.strerror}", remedy=remedy)
     remedy = "Move it away: Pumas needs a folder there, and does not start without."
     return problem("folder_blocked", path, what="it is not a folder", remedy=remedy)
 
@@ -78,7 +83,8 @@ def examine_document(path: Path, *, has_backup: bool, otherwise: str = "") -> It
     try:
         read_document(path)
     except Damaged as exc:
-        yield _damaged(path, str(exc), is_restorable=has_backup and not path.is_symlink() and _is_backup_whole(path))
+        is_restorable = has_backup and not shows_another(path) and _is_backup_whole(path)
+        yield _damaged(path, str(exc), is_restorable=is_restorable)
     except Unavailable as exc:
         remedy = "See to its permissions, or to the drive; it may be whole."
         yield problem("document_unreadable", path, what=str(exc), remedy=remedy)

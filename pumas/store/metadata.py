@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
@@ -184,8 +185,14 @@ def find_documents(layout: Layout) -> Iterator[Document[Mapping[str, object]]]:
     """The documents that `launcher-data` holds, damaged ones too; those of models are found by a survey."""
     for kind in LAUNCHER_KINDS:
         for pattern in dict.fromkeys((kind.plain_file, kind.file)):
-            for path in sorted(layout.data.glob(pattern)):
+            for path in _matching(layout.data / pattern):
                 yield _in_launcher(layout, kind, path.relative_to(layout.data).as_posix())
+
+
+def _matching(pattern: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(path for path in pattern.parent.iterdir() if path.match(pattern.name))  # links to nothing too
+    return []
 
 
 def has_backups(below: Path) -> bool:

@@ -144,6 +144,11 @@ def has_file(path: Path) -> bool:
         return False
 
 
+def shows_another(path: Path) -> bool:
+    """Whether a path is a link to something that is there: to be seen to where that lies."""
+    return path.is_symlink() and path.exists()
+
+
 def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:
     """Resolve a path from outside, links included, and keep it inside `base`.
 

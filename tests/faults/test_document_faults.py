@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pumas.errors import Damaged
+from pumas.store import quarantine
 from pumas.store.documents import read_document
 from pumas.store.metadata import METADATA, OVERRIDES, VERSIONS, Document, load, locate, update
 from pumas.store.paths import Layout
@@ -199,3 +200,21 @@ def test_every_byte_lost_is_noticed(tmp_path):
             read_document(document.path)
     document.path.write_bytes(text)
     assert read_document(document.path) == json.loads(text)
+
+
+def test_a_clock_that_is_set_back_costs_nothing(tmp_path, monkeypatch):
+    """The names of what is set aside hold the time: one moment may come twice, later ones before earlier ones."""
+    document = _documents(tmp_path)[1]
+    moments = ["20260115T120000000000Z", "20260115T110000000000Z", "20260115T120000000000Z", "19700101T000000000000Z"]
+    said = iter([*moments, "20260115T120000000001Z", *moments, "20260115T120000000002Z"])
+    monkeypatch.setattr(quarantine, "dated", lambda: next(said))
+    damaged = [f"damage {turn}".encode() for turn in range(5)]
+    update(document, _count)
+    for turn, content in enumerate(damaged):
+        update(document, _count)
+        os.utime(document.path, (0, 4e9 - turn * 1e9))
+        document.path.write_bytes(content)
+        assert update(document, _count)["n"] == turn + 2
+        assert load(document)["n"] == turn + 2
+    kept = [beside.read_bytes() for beside in document.path.parent.iterdir() if ".damaged-" in beside.name]
+    assert sorted(kept) == damaged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.drives import can_mount, mounted_drive, remount
+from support.health import INDEX, MODELS, dead_process, edit_index, found, models_db, quarantined, repaired, snapshot
 from support.roots import write_model
 
 from pumas import PumasApi
@@ -22,86 +22,10 @@ from pumas.api.examine import examine_root
 from pumas.api.repair import repair_root
 from pumas.config import Config
 from pumas.errors import UnusableRoot
-from pumas.store.cache import Table, open_cache, row_key
 from pumas.store.cache_health import examined_alone
 from pumas.store.health import examine_space
-from pumas.store.metadata import METADATA, VERSIONS, load, locate, update
 from pumas.store.paths import Layout
 from pumas.store.removal import LOG, Removal
-
-
-@pytest.fixture(autouse=True)
-def scratch(tmp_path, monkeypatch):
-    """A folder for temporary files in which nothing of other tests lies."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def root(library):
-    """A healthy root with an index, a cache and documents that have backups."""
-    for name in ("one", "two", "three"):
-        folder = write_model(library, f"llm/llama/{name}", tags=["gguf"])
-        (folder / "overrides.json").write_text("{}")
-    folder = library.parents[1]
-    with PumasApi(folder, config=Config()) as api:
-        assert api.rebuild_index().result().model_count == 3
-        assert api.search_models_fts("one").total_count == 1
-    layout = Layout(folder)
-    update(locate(layout, VERSIONS, "comfyui"), lambda value: {**value, "defaultVersion": "v1"})
-    update(locate(layout, VERSIONS, "comfyui"), lambda value: {**value, "defaultVersion": "v2"})
-    update(locate(layout, METADATA, "llm/llama/one"), lambda value: value)
-    with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
-        assert cache.put_many(Table.RECORDS, [(row_key(n), bytes(500)) for n in range(300)])
-    return folder
-
-
-def found(root):
-    """Findings as (kind, path below the root)."""
-    return [(one.kind, one.path.relative_to(root).as_posix()) for one in examine_root(Layout(root), Config())]
-
-
-def repaired(root):
-    with PumasApi(root, config=Config()) as api:
-        return api.repair()
-
-
-def snapshot(folder):
-    """Every name below a folder with its bytes and time."""
-    seen = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        is_file = path.is_file() and not path.is_symlink()
-        seen[str(path)] = (status.st_ino, status.st_mode, status.st_mtime_ns, path.read_bytes() if is_file else b"")
-    return seen
-
-
-def quarantined(root):
-    quarantine = root / "launcher-data" / "quarantine"
-    return sorted(path.name for path in quarantine.rglob("*") if path.is_file() and path.name != LOG)
-
-
-def models_db(root):
-    return root / "shared-resources" / "models" / "models.db"
-
-
-def edit_index(root, *statements):
-    with closing(sqlite3.connect(models_db(root))) as db:
-        for sql in statements:
-            db.execute(sql)
-        db.commit()
-
-
-def dead_process():
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-MODELS = "shared-resources/models"
-INDEX = f"{MODELS}/models.db"
 
 
 def test_a_healthy_root_has_no_findings(root):
@@ -109,145 +33,16 @@ def test_a_healthy_root_has_no_findings(root):
 
 
 def test_the_recorded_root_of_the_original(fixture_root):
-    assert "problem" not in {one.severity for one in examine_root(Layout(fixture_root), Config())} or found(
-        fixture_root
-    )
+    assert found(fixture_root) == [("index_foreign", INDEX)]
+    assert {one.severity for one in examine_root(Layout(fixture_root), Config())} == {"note"}
     repaired(fixture_root)
-    left = [one for one in examine_root(Layout(fixture_root), Config()) if one.is_repairable]
-    assert left == []
+    assert found(fixture_root) == []
 
 
 def test_a_root_that_is_not_there(tmp_path):
     with pytest.raises(UnusableRoot, match="no launcher root"):
         examine_root(Layout(tmp_path / "nowhere"), Config())
     assert not (tmp_path / "nowhere").exists()
-
-
-# --- documents
-
-
-def test_a_damaged_document_is_restored_from_its_backup(root):
-    path = root / "launcher-data" / "metadata" / "versions.json"
-    path.write_bytes(b'{"installed": {')
-    [finding] = examine_root(Layout(root), Config())
-    assert (finding.kind, finding.severity, finding.is_repairable) == ("document_damaged", "problem", True)
-    [repair] = repaired(root)
-    assert repair.is_done
-    assert repair.moved_to is not None
-    assert repair.moved_to.read_bytes() == b'{"installed": {'
-    assert load(locate(Layout(root), VERSIONS, "comfyui"))["defaultVersion"] == "v1"
-    assert found(root) == []
-
-
-@pytest.mark.parametrize("backup", [None, b"\0\0", "link"], ids=["none", "damaged", "link"])
-def test_a_damaged_document_without_a_usable_backup_is_only_told(root, backup):
-    path = root / "launcher-data" / "metadata" / "versions.json"
-    beside = path.with_name("versions.json.bak")
-    path.write_bytes(b"[]")
-    if backup == "link":
-        beside.rename(beside.with_name("elsewhere"))
-        beside.symlink_to("elsewhere")
-    elif backup is None:
-        beside.unlink()
-    else:
-        beside.write_bytes(backup)
-    before = snapshot(path.parent)
-    [finding] = examine_root(Layout(root), Config())
-    assert (finding.kind, finding.is_repairable) == ("document_damaged", False)
-    assert "by hand" in finding.remedy
-    assert repaired(root) == ()
-    assert snapshot(path.parent) == before
-
-
-def test_a_damaged_model_is_restored_and_indexed(root, library):
-    path = library / "llm/llama/one/metadata.json"
-    path.write_bytes(b"")
-    assert found(root) == [("document_damaged", f"{MODELS}/llm/llama/one/metadata.json"), ("index_behind", INDEX)]
-    assert all(repair.is_done for repair in repaired(root))
-    assert found(root) == []
-    assert json.loads(path.read_bytes())["official_name"] == "one"
-    assert sorted(os.listdir(path.parent)) == ["metadata.json", "metadata.json.bak", "one.gguf", "overrides.json"]
-    with PumasApi(root, config=Config()) as api:
-        assert len(api.list_models()) == 3
-
-
-def test_a_model_that_the_index_left_out_comes_back(root, library):
-    path = library / "llm/llama/one/metadata.json"
-    path.write_bytes(b"")
-    with PumasApi(root, config=Config()) as api:
-        assert api.rebuild_index().result().model_count == 2
-        assert [repair.kind for repair in api.repair()] == ["document_damaged", "index_behind"]
-        assert len(api.list_models()) == 3
-    assert found(root) == []
-
-
-def test_damaged_overrides_of_a_model(root, library):
-    (library / "llm/llama/two/overrides.json").write_text("[]")
-    assert found(root) == [("document_damaged", f"{MODELS}/llm/llama/two/overrides.json")]
-
-
-def test_a_document_that_can_not_be_read(root, library):
-    path = library / "llm/llama/two/overrides.json"
-    path.unlink()
-    path.symlink_to(path.name + ".away")
-    assert found(root) == [("document_unreadable", f"{MODELS}/llm/llama/two/overrides.json")]
-
-
-def test_a_document_that_only_the_index_refuses(root, library):
-    write_model(library, "llm/llama/three", cleaned_name="x").joinpath("metadata.json").write_text(
-        '{"a":' * 300 + "1" + "}" * 300
-    )
-    assert ("document_unusable", f"{MODELS}/llm/llama/three/metadata.json") in found(root)
-
-
-def test_a_backup_without_its_document(root, library):
-    (library / "llm/llama/one/metadata.json").unlink()
-    kinds = [kind for kind, _ in found(root)]
-    assert sorted(kinds) == ["document_missing", "index_behind"]
-
-
-def test_backups_without_their_documents_are_told_of_every_kind_that_has_some(root, library):
-    lost = [root / "launcher-data/metadata/versions.json", root / "launcher-data/config/version-configs/v1-config.json"]
-    lost.append(library / "llm/llama/two/overrides.json")
-    for path in lost:
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.bak").write_text("{}")
-    (root / "launcher-data/config/model-library-translation/x.json.bak").write_text("{}")  # of a kind without
-    told = [one for one in examine_root(Layout(root), Config()) if one.kind == "document_missing"]
-    assert sorted(one.path.name.removesuffix(".bak") for one in told) == sorted(path.name for path in lost)
-
-
-def test_a_restored_document_whose_damage_can_not_be_moved_says_where_that_lies(root):
-    path = root / "launcher-data" / "metadata" / "versions.json"
-    path.write_text("{")
-    (root / "launcher-data" / "quarantine").write_text("no folder")
-    [repair] = repaired(root)
-    assert repair.is_done
-    assert repair.moved_to.parent == path.parent
-    assert repair.moved_to.read_text() == "{"
-
-
-def test_a_folder_in_the_place_of_a_models_document_is_told_and_set_aside(root, library):
-    path = library / "llm/llama/one/metadata.json"
-    path.unlink()
-    (path / "inside").mkdir(parents=True)
-    assert ("document_damaged", f"{MODELS}/llm/llama/one/metadata.json") in found(root)
-    assert all(repair.is_done for repair in repaired(root))
-    assert json.loads(path.read_bytes())["official_name"] == "one"
-    assert found(root) == []
-
-
-@pytest.mark.parametrize("thing", ["file", "link"])
-def test_what_blocks_the_folders_of_a_root_is_told_once(tmp_path, thing):
-    if thing == "file":
-        (tmp_path / "launcher-data").write_text("")
-    else:
-        (tmp_path / "launcher-data").symlink_to("away")
-    told = [
-        one for one in examine_root(Layout(tmp_path), Config()) if one.path.is_relative_to(tmp_path / "launcher-data")
-    ]
-    assert [(one.kind, one.path.name) for one in told] == [("folder_blocked", "launcher-data")]
-    assert ("a link to nothing" in told[0].what) == (thing == "link")
 
 
 # --- the index
