@@ -8,14 +8,26 @@ from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
-# A token that is the last of its column; in `next`, the place of the token that does not follow.
-cdef uint32_t LAST = 0x80000000u
-# More occurrences than one byte counts: `MANY` stands for 255 and more, and the tokens are counted.
-cdef uint32_t MANY = 255
-cdef int BLOCK = 8192
-
-cdef double K1 = 1.2
-cdef double B = 0.75
+# As macros: a variable would be read anew for every posting.
+cdef extern from *:
+    """
+    /* A token that is the last of its column; in `next`, the place of the token that does not follow. */
+    #define PUMAS_LAST 0x80000000u
+    /* More occurrences than one byte counts: it stands for 255 and more, and the tokens are counted. */
+    #define PUMAS_MANY 255u
+    /* Documents whose sums are formed at once. */
+    #define PUMAS_BLOCK 8192
+    /* Values that are kept of each length: the norm, and what 1 to 15 occurrences give. */
+    #define PUMAS_FACTORS 16
+    #define PUMAS_K1 1.2
+    #define PUMAS_B 0.75
+    """
+    const uint32_t LAST "PUMAS_LAST"
+    const uint32_t MANY "PUMAS_MANY"
+    const int BLOCK "PUMAS_BLOCK"
+    const int FACTORS "PUMAS_FACTORS"
+    const double K1 "PUMAS_K1"
+    const double B "PUMAS_B"
 
 include "_reading.pxi"
 include "_champions.pxi"
@@ -148,7 +160,7 @@ cdef class Arrays:
     cdef const int64_t[::1] _rowids
     cdef const uint32_t[:, ::1] _heavy
     cdef const uint32_t[::1] _champions, _unions
-    cdef double[::1] _norms
+    cdef double[::1] _factors
     cdef double _average
     cdef Py_ssize_t _longest
     cdef list _pool
@@ -191,18 +203,22 @@ cdef class Arrays:
         # A list's `pop` is atomic: two threads never get the same one.
         return self._pool.pop() if self._pool else _Scratch(self.documents)
 
-    cdef double[::1] _norms_of(self, double average):
-        """1.2 * (0.25 + 0.75 * D / A) by D."""
-        cdef double[::1] norms
-        cdef Py_ssize_t length
+    cdef double[::1] _factors_of(self, double average):
+        """Of each length D the norm 1.2 * (0.25 + 0.75 * D / A), then what 1 to 15 occurrences give."""
+        cdef double[::1] factors
+        cdef Py_ssize_t length, frequency
+        cdef double norm
         if self._average == average:
-            return self._norms
-        norms = np.empty(self._longest + 1, np.float64)
+            return self._factors
+        factors = np.empty((self._longest + 1) * FACTORS, np.float64)
         for length in range(self._longest + 1):
-            norms[length] = K1 * (1 - B + B * <double>length / average)
-        self._norms = norms
+            norm = K1 * (1 - B + B * <double>length / average)
+            factors[length * FACTORS] = norm
+            for frequency in range(1, FACTORS):
+                factors[length * FACTORS + frequency] = _factor(<double>frequency, norm)
+        self._factors = factors
         self._average = average
-        return norms
+        return factors
 
     cdef Py_ssize_t _bisect(self, const uint8_t* text, size_t size, bint is_end) noexcept nogil:
         """The first term that is not less than `text`; with `is_end`, the first one after those that begin with it."""
