@@ -72,6 +72,15 @@ class Connection:
         self._port = port
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._data = bytearray()
+        self._body = self._total = 0
+
+    def another(self) -> Connection:
+        """A second connection to the same child."""
+        return Connection(self._port, self.pid)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
@@ -85,21 +94,26 @@ class Connection:
         return head.encode() + body
 
     def send(self, request: bytes) -> bytes:
-        self._socket.sendall(request)
-        data = bytearray()
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            self._receive(data)
-        head = bytes(data[:end]).lower()
-        assert head.startswith(b"http/1.1 200 "), head
-        total = end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        while len(data) < total:
-            self._receive(data)
-        return bytes(data[end + 4 :])
+        self.ask(request)
+        while (answer := self.take()) is None:
+            pass
+        return answer
 
-    def _receive(self, data: bytearray) -> None:
+    def ask(self, request: bytes) -> None:
+        self._data, self._total = bytearray(), 0
+        self._socket.sendall(request)
+
+    def take(self) -> bytes | None:
+        """What came next of the answer is added to it; its body once that is whole."""
         got = self._socket.recv(1 << 18)
         assert got, "the server closed the connection"
-        data += got
+        self._data += got
+        if not self._total and (end := self._data.find(b"\r\n\r\n")) >= 0:
+            head = bytes(self._data[:end]).lower()
+            assert head.startswith(b"http/1.1 200 "), head
+            self._body = end + 4
+            self._total = self._body + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return bytes(self._data[self._body :]) if self._total and len(self._data) >= self._total else None
 
     def times(self, request: bytes, calls: int) -> list[float]:
         taken = []
