@@ -117,7 +117,7 @@ def _rate(server: Any, requests: Sequence[bytes], calls: int) -> float:
         done = 0
         while done < calls:
             for key, _ in selector.select():
-                if key.fileobj.take() is not None:
+                if key.fileobj.take():
                     done += 1
                     key.fileobj.ask(next(queued))
         return done / (perf_counter() - begun)

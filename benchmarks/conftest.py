@@ -72,8 +72,8 @@ class Connection:
         self._port = port
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._data = bytearray()
-        self._body = self._total = 0
+        self._buffer = bytearray(1 << 20)
+        self._body = self._total = self._filled = 0
 
     def another(self) -> Connection:
         """A second connection to the same child."""
@@ -94,32 +94,38 @@ class Connection:
         return head.encode() + body
 
     def send(self, request: bytes) -> bytes:
-        self.ask(request)
-        while (answer := self.take()) is None:
-            pass
-        return answer
+        self._exchange(request)
+        return bytes(self._buffer[self._body : self._total])
 
     def ask(self, request: bytes) -> None:
-        self._data, self._total = bytearray(), 0
+        self._body = self._total = self._filled = 0
         self._socket.sendall(request)
 
-    def take(self) -> bytes | None:
-        """What came next of the answer is added to it; its body once that is whole."""
-        got = self._socket.recv(1 << 18)
+    def take(self) -> bool:
+        """Receive what came next of the answer; whether it is whole now."""
+        if self._filled == len(self._buffer):
+            self._buffer += bytes(len(self._buffer))
+        # No bytes are made of it: that would be the client's time in a figure of the server's.
+        got = self._socket.recv_into(memoryview(self._buffer)[self._filled :])
         assert got, "the server closed the connection"
-        self._data += got
-        if not self._total and (end := self._data.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._data[:end]).lower()
+        self._filled += got
+        if not self._total and (end := self._buffer.find(b"\r\n\r\n", 0, self._filled)) >= 0:
+            head = bytes(self._buffer[:end]).lower()
             assert head.startswith(b"http/1.1 200 "), head
             self._body = end + 4
             self._total = self._body + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        return bytes(self._data[self._body :]) if self._total and len(self._data) >= self._total else None
+        return 0 < self._total <= self._filled
+
+    def _exchange(self, request: bytes) -> None:
+        self.ask(request)
+        while not self.take():
+            pass
 
     def times(self, request: bytes, calls: int) -> list[float]:
         taken = []
         for _ in range(calls):
             begun = perf_counter()
-            self.send(request)
+            self._exchange(request)
             taken.append(perf_counter() - begun)
         return taken
 

@@ -20,7 +20,7 @@ from pumas.library.records import model_of
 from pumas.models import Model, SearchHit
 from pumas.search.index import Index, Row
 from pumas.search.take_up import Changes
-from pumas.store.cache import Cache, Table, row_key
+from pumas.store.cache import Cache, Table, row_key, row_keys
 from pumas.store.locks import document_lock
 
 logger = logging.getLogger(__name__)
@@ -91,8 +91,13 @@ class ReadyRecords:
         """The hits of one page as the list of `search_models_fts`."""
         if min(rowids, default=0) < 0:
             return None
-        found = self._records([row_key(rowid) for rowid in rowids], self._key(stamp))
-        return None if found is None else b"[" + b",".join(found) + b"]"
+        found = self._records(row_keys(rowids), self._key(stamp))
+        if not found:
+            return None if found is None else b"[]"
+        # PERF: a page is 200 KB, and is copied once.
+        found[0] = b"[" + found[0]
+        found[-1] += b"]"
+        return b",".join(found)
 
     def _records(self, keys: Sequence[bytes], wanted: bytes) -> list[bytes] | None:
         if not wanted or not self._is_stamped(wanted):

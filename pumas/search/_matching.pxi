@@ -375,7 +375,8 @@ cdef class Matches:
         self, Arrays a, _Heap heap, _Filter chosen, double[::1] sums, uint32_t first, Py_ssize_t size
     ) noexcept nogil:
         """Offer the sums of a block and leave zeros."""
-        cdef Py_ssize_t i, start, above, total = 0
+        cdef Py_ssize_t i, chunk, chunks, total = 0
+        cdef unsigned char[CHUNKS] above
         cdef double least = heap.scores[0] if heap.size == heap.room else 0.0
         cdef bint is_filtered = chosen.has_types or chosen.has_documents
         if heap.room == 0:
@@ -386,15 +387,13 @@ cdef class Matches:
                     total += 1
                     heap.offer(sums[i], first + <uint32_t>i)
         else:
-            # PERF: both questions in one pass, 64 at a time; behind `size` there are zeros.
-            for start in range(0, size, 64):
-                above = 0
-                for i in range(start, start + 64):
-                    total += sums[i] > 0.0
-                    above += sums[i] > least
-                if above == 0:
+            # Behind `size` there are zeros.
+            chunks = (size + 63) // 64
+            total = pumas_count_sums(&sums[0], chunks, least, &above[0])
+            for chunk in range(chunks):
+                if not above[chunk]:
                     continue
-                for i in range(start, start + 64):
+                for i in range(chunk * 64, chunk * 64 + 64):
                     if sums[i] > least:
                         heap.offer(sums[i], first + <uint32_t>i)
                         if heap.size == heap.room:

@@ -17,14 +17,40 @@ cdef extern from *:
     #define PUMAS_MANY 255u
     /* Documents whose sums are formed at once. */
     #define PUMAS_BLOCK 8192
+    #define PUMAS_CHUNKS (PUMAS_BLOCK / 64)
     /* Values that are kept of each length: the norm, and what 1 to 15 occurrences give. */
     #define PUMAS_FACTORS 16
     #define PUMAS_K1 1.2
     #define PUMAS_B 0.75
+
+    #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+    #define PUMAS_WIDE __attribute__((target_clones("avx2", "default")))
+    #else
+    #define PUMAS_WIDE
+    #endif
+
+    /* How many sums are above zero, and of every 64 whether any is above `least`. It only compares, so the wider
+       instructions that it may use give the same. */
+    PUMAS_WIDE
+    static size_t pumas_count_sums(const double* sums, size_t chunks, double least, unsigned char* above) {
+        size_t chunk, i, total = 0;
+        for (chunk = 0; chunk < chunks; chunk++) {
+            long long positive = 0, better = 0;
+            for (i = 0; i < 64; i++) {
+                positive += sums[chunk * 64 + i] > 0.0;
+                better += sums[chunk * 64 + i] > least;
+            }
+            total += (size_t)positive;
+            above[chunk] = better != 0;
+        }
+        return total;
+    }
     """
+    size_t pumas_count_sums(const double* sums, size_t chunks, double least, unsigned char* above) noexcept nogil
     const uint32_t LAST "PUMAS_LAST"
     const uint32_t MANY "PUMAS_MANY"
     const int BLOCK "PUMAS_BLOCK"
+    enum: CHUNKS "PUMAS_CHUNKS"
     const int FACTORS "PUMAS_FACTORS"
     const double K1 "PUMAS_K1"
     const double B "PUMAS_B"

@@ -45,6 +45,9 @@ class Connection(sqlite3.Connection):
     frozen: _Content | None = None
     """What it takes for all there will ever be, if it was opened so."""
 
+    followed_cookie: int | None = None
+    """The schema under which the search table was last seen to follow the models as ours does."""
+
     @property
     def inode(self) -> int | None:
         """Which file it reads."""

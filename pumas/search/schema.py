@@ -140,19 +140,46 @@ def is_ours(db: sqlite3.Connection) -> bool:
     return has_search(db) and triggers(db) == {name: sql.strip() for name, sql in TRIGGERS.items()}
 
 
+_STATE = """
+SELECT (SELECT schema_version FROM pragma_schema_version),
+    (SELECT block FROM model_search_data WHERE id = 1), (SELECT block FROM model_search_data WHERE id = 10)
+"""
+
+
 def stamp(db: sqlite3.Connection) -> bytes:
     """What changes with every write that the search table follows; empty when its rows don't follow ours.
 
     The averages (row 1) and the structure with its write counter (row 10) of FTS5's own data, and the schema cookie,
     since a table that is made anew counts from zero again.
     """
-    if not is_ours(db):
+    return _joined(*_state(db)) if is_ours(db) else b""
+
+
+def stamp_under(db: sqlite3.Connection, cookie: int | None) -> bytes:
+    """The stamp by one statement, if the schema is the one of `cookie`, under which it was not empty; else empty."""
+    if cookie is None:
         return b""
-    cookie = db.execute("PRAGMA schema_version").fetchone()[0]
-    blocks = db.execute("SELECT block FROM model_search_data WHERE id IN (1, 10) ORDER BY id").fetchall()
-    if not all(isinstance(block, bytes) for (block,) in blocks):
+    try:
+        found, *blocks = _state(db)
+    except sqlite3.OperationalError:  # the table is gone, for one
+        return b""
+    return _joined(found, *blocks) if found == cookie else b""
+
+
+def cookie_of(known: bytes) -> int | None:
+    """The schema cookie in a stamp."""
+    return int(known.partition(b":")[0]) if known else None
+
+
+def _state(db: sqlite3.Connection) -> tuple[int, object, object]:
+    found: tuple[int, object, object] = db.execute(_STATE).fetchone()
+    return found
+
+
+def _joined(cookie: int, averages: object, structure: object) -> bytes:
+    if not isinstance(averages, bytes) or not isinstance(structure, bytes):
         raise ValueError("the search table's own data is damaged")
-    return b"%d:" % cookie + b"".join(block for (block,) in blocks)
+    return b"%d:" % cookie + averages + structure
 
 
 def is_related_by_rowid(db: sqlite3.Connection) -> bool:

@@ -38,11 +38,11 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import lmdb
 import xxhash
@@ -125,6 +125,18 @@ def without_checksum(key: bytes, value: bytes | None) -> bytes | None:
     # PERF: a digest is big-endian; turning it round takes half the time of making bytes of a number.
     digest = xxhash.xxh3_64_digest(payload, xxhash.xxh3_64_intdigest(key))
     return payload if value.startswith(digest[::-1]) else None
+
+
+def without_checksums(keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[bytes | None]:
+    """The payloads of many; mostly all are there and none is damaged."""
+    if None not in values:
+        # PERF: half the time of one after the other; with a page of hits that is a tenth of the whole answer.
+        whole = cast("Sequence[bytes]", values)
+        payloads = [value[_CHECKSUM_BYTES:] for value in whole]
+        digests = list(map(xxhash.xxh3_64_digest, payloads, map(xxhash.xxh3_64_intdigest, keys)))
+        if digests == [value[_CHECKSUM_BYTES - 1 :: -1] for value in whole]:
+            return cast("list[bytes | None]", payloads)
+    return list(map(without_checksum, keys, values))
 
 
 def fault(folder: Path, *, is_alone: bool) -> str | None:
