@@ -13,8 +13,9 @@ import pumas_native
 
 from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import PumasError, native_errors
+from pumas.library.fingerprints import fingerprints_of, size_of
 from pumas.library.inventory import Inventory, ModelFolder
-from pumas.library.known import FINGERPRINT_BYTES, Known, recall, size_of
+from pumas.library.known import Known, recall
 from pumas.library.recorded import Content, Recorded, RecordedFile, read_recorded
 from pumas.store.cache import Cache
 from pumas.store.metadata import METADATA
@@ -121,13 +122,12 @@ def _look(case: Case, library: Path, inventory: Inventory) -> None:
         else:
             case.contents[entry.name] = OSError(errno.EINVAL, "it is not a regular file")
     if links:
-        with native_errors():
-            column, problems = pumas_native.fingerprint_files([f"{library}/{case.path(name)}" for name in links])
-        case.contents.update((links[position], error) for position, error in problems)
+        fingerprints, problems = fingerprints_of([f"{library}/{case.path(name)}" for name in links])
         for position, name in enumerate(links):
-            if case.contents[name] is None:
-                at = position * FINGERPRINT_BYTES
-                case.fingerprints[name] = column[at : at + FINGERPRINT_BYTES]
+            if position in problems:
+                case.contents[name] = problems[position]
+            else:
+                case.fingerprints[name] = fingerprints[position]
     case.said = case.recorded.of({name: size_of(one) for name, one in case.fingerprints.items()})
     if case.recorded.files:
         # What the document does not name is told, not read.

@@ -28,7 +28,8 @@ def first_bytes(path: Path, count: int = FIRST_BYTES) -> bytes:
     Raises:
         OSError: It can't be read, or it is no regular file.
     """
-    # O_NONBLOCK: a FIFO must not hold us.
+    # SECURITY: opening a device may already do something. O_NONBLOCK: a FIFO that came in between must not hold us.
+    _check_is_file(path.stat().st_mode, path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:

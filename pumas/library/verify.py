@@ -25,8 +25,9 @@ from typing import cast
 from pumas.errors import ModelNotFound, PumasError
 from pumas.jobs import Progress
 from pumas.library.cases import Case, open_cases
+from pumas.library.fingerprints import size_of
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
-from pumas.library.known import Known, read_contents, recall, remember, size_of
+from pumas.library.known import Known, read_contents, recall, remember
 from pumas.library.recorded import differences
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
@@ -67,11 +68,8 @@ class _Due:
 
     case: Case
     name: str
-
-    @property
-    def verified_at_ns(self) -> int:
-        known = self.case.known[self.name]
-        return 0 if known is None else known.verified_at_ns
+    verified_at_ns: int
+    """When it was last read; 0 if nobody knows."""
 
     @property
     def size_bytes(self) -> int:
@@ -288,11 +286,13 @@ class _Verification:
 
 def _due(case: Case, due_before_ns: int | None) -> Iterator[_Due]:
     """The files of a model that have to be read: unknown, changed, or last read too long ago."""
+    now_ns = time_ns()
     for name in case.fingerprints:
-        content, known = case.contents[name], case.known[name]
-        is_old = due_before_ns is not None and known is not None and known.verified_at_ns < due_before_ns
-        if content is None or is_old:
-            yield _Due(case, name)
+        known = case.known[name]
+        # A time that is yet to come was told by a clock that was wrong.
+        verified_at_ns = known.verified_at_ns if known is not None and known.verified_at_ns <= now_ns else 0
+        if case.contents[name] is None or (due_before_ns is not None and verified_at_ns < due_before_ns):
+            yield _Due(case, name, verified_at_ns)
 
 
 def _next_batch(due: Sequence[_Due], start: int) -> Sequence[_Due]:

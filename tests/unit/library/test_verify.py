@@ -362,6 +362,22 @@ def test_files_read_too_long_ago_are_read_again(run, folder, library, clock):
     assert run(max_age_s=30 * DAY_S).read_files == 0
 
 
+def test_files_read_while_the_clock_was_ahead_are_read_by_a_full_verification(run, folder, clock):
+    clock.ahead_s += 3650 * DAY_S
+    assert run().read_files == 2
+    clock.ahead_s -= 3650 * DAY_S
+    assert run(is_full=True).read_files == 2
+    clock.ahead_s += DAY_S
+    assert run(max_age_s=2 * DAY_S).read_files == 0
+
+
+def test_a_file_whose_time_is_yet_to_come_is_read_once(run, folder):
+    os.utime(folder / "one.gguf", (2**32, 2**32))
+    assert [run().read_files for _ in range(2)] == [2, 0]
+    (folder / "one.gguf").write_bytes(b"GGUF two")
+    assert _told(run()) == [("edited", "llm/llama/One/one.gguf")]
+
+
 class _Ticks:
     """A clock that goes on by a second each time it is looked at."""
 
