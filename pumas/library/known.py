@@ -32,6 +32,7 @@ from pumas.store.cache import Cache, Table, path_key
 KEPT: Final[tuple[Algorithm, ...]] = ("sha256", "blake3")
 
 _VALUE = Struct("<32s32s32sqB")
+_VERIFIED_AT = Struct("<96xq")
 
 
 class History(IntEnum):
@@ -92,6 +93,12 @@ def remember(cache: Cache, fresh: Sequence[tuple[str, Known]]) -> None:
     ]
     if values:
         cache.put_many(Table.DIGESTS, values)
+
+
+def path_read_before(value: bytes, before_ns: int) -> str:
+    """The path in a value of the table, if the file was last read before; else empty."""
+    verified_at_ns: int = _VERIFIED_AT.unpack_from(value)[0]
+    return value[_VALUE.size :].decode("utf-8", "surrogatepass") if verified_at_ns < before_ns else ""
 
 
 def _path_bytes(name: str) -> bytes:

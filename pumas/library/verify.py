@@ -29,6 +29,7 @@ from pumas.library.fingerprints import size_of
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
 from pumas.library.known import Known, read_contents, recall, remember
 from pumas.library.recorded import differences
+from pumas.library.vanished import forget_vanished
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
 from pumas.store.library_documents import Metadata, ModelFile
@@ -118,6 +119,7 @@ class _Verification:
         left = due[read:]
         if self._scope.is_full and self._scope.model_ids is None and not left:
             self._cache.delete_many(Table.META, [_BEGUN_FULL])
+            forget_vanished(self._layout.library, self._cache, time_ns(), cancel=self._progress.cancel_token)
         return VerifyReport(
             model_count=len(models),
             unchanged_files=self._unchanged,

@@ -133,6 +133,14 @@ class Cache:
 
         return environment.read(table, look_up, missing)
 
+    def keys(self, table: Table) -> list[bytes]:
+        """The keys of a table, in their order, as they stood at one moment."""
+        nothing: list[bytes] = []
+        environment = self._environment
+        if environment is None:
+            return nothing
+        return environment.read(table, lambda txn: list(txn.cursor().iternext(values=False)), nothing)
+
     def items(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Everything in a table, in order of keys, as it stood at one moment; held in memory."""
         environment = self._environment

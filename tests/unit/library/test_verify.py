@@ -21,7 +21,7 @@ from pumas.library import inventory, known, verify
 from pumas.library.known import recall, remember
 from pumas.library.verify import Scope, verify_library
 from pumas.models import VerifyReport
-from pumas.store.cache import open_cache
+from pumas.store.cache import Table, open_cache
 from pumas.store.paths import Layout
 
 DAY_S = 86_400.0
@@ -426,6 +426,25 @@ def test_files_that_were_left_are_read_by_the_next_run(run, folder):
         report = run(budget_s=0)
         assert (report.read_files, report.left_files, report.left_bytes, report.findings) == (0, 2, 10, ())
     assert run().read_files == 2
+
+
+def test_a_full_verification_forgets_what_is_gone(run, folder, library, clock):
+    def known_files() -> int:
+        with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
+            return len(cache.keys(Table.DIGESTS)) - 1  # without the stamps of the models
+
+    other = _write(library, "llm/llama/Two", {"two.gguf": b"two"})
+    run()
+    assert known_files() == 3
+    shutil.rmtree(other)
+    clock.ahead_s += 31 * DAY_S
+    assert run().read_files == 0
+    assert known_files() == 3, "an unchanged library costs no more"
+    assert run(is_full=True, budget_s=0).left_files == 2
+    assert known_files() == 3
+    run(is_full=True)
+    assert known_files() == 2
+    assert run().unchanged_files == 2
 
 
 class _CancelledAfter(Progress):
