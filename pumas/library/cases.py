@@ -23,6 +23,7 @@ from pumas.store.paths import resolve_inside
 
 T = TypeVar("T")
 
+_LEADING_ELSEWHERE = frozenset("\\:\0")  # in the name of a file; on Windows the first two do
 _BATCH = 500  # models of which documents are held at once
 
 
@@ -38,6 +39,8 @@ class Case:
     """Of the files whose content counts."""
     known: dict[str, Known | None] = field(default_factory=dict)
     """What is known of the content of these, however old."""
+    hidden: tuple[str, ...] = ()
+    """Files that its document names, and no walk shows."""
     contents: dict[str, Content | None] = field(default_factory=dict)
     """What was found in each file; None for one that was not looked into, or not yet."""
 
@@ -121,14 +124,31 @@ def _look(case: Case, library: Path, inventory: Inventory) -> None:
             links.append(entry.name)
         else:
             case.contents[entry.name] = OSError(errno.EINVAL, "it is not a regular file")
-    if links:
-        fingerprints, problems = fingerprints_of([f"{library}/{case.path(name)}" for name in links])
-        for position, name in enumerate(links):
-            if position in problems:
-                case.contents[name] = problems[position]
-            else:
+    case.hidden = _hidden_names(case)
+    followed = [*links, *case.hidden]
+    if followed:
+        fingerprints, problems = fingerprints_of([f"{library}/{case.path(name)}" for name in followed])
+        for position, name in enumerate(followed):
+            if position not in problems:
+                case.contents[name] = None
                 case.fingerprints[name] = fingerprints[position]
+            elif name in case.contents or not isinstance(problems[position], FileNotFoundError):
+                case.contents[name] = problems[position]
     case.said = case.recorded.of({name: size_of(one) for name, one in case.fingerprints.items()})
     if case.recorded.files:
         # What the document does not name is told, not read.
         case.fingerprints = {name: one for name, one in case.fingerprints.items() if name in case.recorded.files}
+
+
+def _hidden_names(case: Case) -> tuple[str, ...]:
+    """What the document names, and the walk left out because it is hidden; only in folders that it went into."""
+    folders = {below for below, _, _ in case.model.parts}
+    split = ((name, *name.rpartition("/")) for name in case.recorded.files if name not in case.contents)
+    return tuple(
+        name
+        for name, folder, slash, file in split
+        if file.startswith(".")
+        and file not in (".", "..")
+        and not _LEADING_ELSEWHERE & set(file)
+        and folder + slash in folders
+    )

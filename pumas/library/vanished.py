@@ -15,7 +15,8 @@ import pumas_native
 
 from pumas.library import headers, known
 from pumas.library.fingerprints import fingerprints_of
-from pumas.store.cache import Cache, Table, path_key
+from pumas.library.stamps import STAMPS_KEY
+from pumas.store.cache import Cache, Table
 
 _MONTH_NS: Final = 30 * 86_400 * 10**9
 _BATCH: Final = 200  # values held at once; header facts may have 256 KiB
@@ -40,7 +41,7 @@ def _forget(
     path_in: Callable[[bytes], str],
     cancel: pumas_native.CancelToken | None,
 ) -> None:
-    keys = [key for key in cache.keys(table) if key != path_key("")]  # which is no file's
+    keys = [key for key in cache.keys(table) if key != STAMPS_KEY]
     gone = []
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]

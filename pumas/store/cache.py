@@ -167,6 +167,16 @@ class Cache:
         """
         return self._change(table, puts=items)
 
+    def update(self, table: Table, key: bytes, change: Callable[[bytes | None], bytes]) -> bool:
+        """Make a value of the one that is there, in one transaction: nobody writes in between. Else as `put_many`."""
+
+        def work(txn: Transaction, opened: Opened) -> None:
+            db = opened.tables[table]
+            before = without_checksum(key, txn.get(key, db=db))
+            txn.put(key, with_checksum(key, change(before)), db=db)
+
+        return self._environment is not None and self._environment.write(work)
+
     def replace_all(self, table: Table, items: Iterable[tuple[bytes, bytes]]) -> bool:
         """Empty a table and fill it, in one transaction; otherwise as `put_many`."""
         return self._change(table, puts=items, is_emptied=True)

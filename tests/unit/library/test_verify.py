@@ -203,6 +203,36 @@ def test_missing_extra_and_unreadable_files(run, folder):
     assert "not a regular file" in next(one.what for one in report.findings if one.kind == "unreadable")
 
 
+@pytest.mark.parametrize("name", [".gitattributes", "unet/.cache"])
+def test_a_hidden_file_that_the_document_names_is_looked_at(run, library, name):
+    folder = _write(library, "llm/llama/One", {"unet/one.gguf": b"one", name: b"hidden"})
+    assert [(run().read_files, run().findings) for _ in range(2)] == [(2, ()), (0, ())]
+    (folder / name).write_bytes(b"HIDDEN")
+    assert _told(run()) == [("edited", f"llm/llama/One/{name}")]
+    (folder / name).unlink()
+    assert _told(run()) == [("missing", f"llm/llama/One/{name}")]
+    os.mkfifo(folder / name)
+    assert _told(run()) == [("unreadable", f"llm/llama/One/{name}")]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../.secret", "/.x", ".git/x", "nothing/.x", ".x\\..\\y", ".x:y", ".x\0y"])
+def test_a_hidden_name_that_leads_elsewhere_is_missing(run, folder, library, name):
+    (library / "llm" / "llama" / ".secret").write_text("x")
+    (folder / ".git").symlink_to(library / "llm")
+    _change(folder, lambda document: document["files"].append({"name": name}))
+    report = run()
+    assert (report.read_files, _told(report)) == (2, [("missing", f"llm/llama/One/{name}")])
+
+
+@pytest.mark.parametrize("digest", [0, False, {}, [], " ", 7, "no digest", ["x"], {"a": 1}])
+def test_what_is_recorded_in_place_of_a_digest_is_not_replaced_either(run, folder, digest):
+    _change(folder, lambda document: document["files"][1].update(sha256=digest, blake3=None))
+    before = (folder / "metadata.json").read_bytes()
+    report = run(records=True)
+    assert (report.recorded_files, report.unrecorded_files, report.findings) == (0, 1, ())
+    assert (folder / "metadata.json").read_bytes() == before
+
+
 def test_a_note_is_no_problem(run, folder):
     (folder / "notes.txt").write_text("mine")
     report = run()
