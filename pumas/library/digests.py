@@ -11,14 +11,13 @@ import pumas_native
 
 from pumas.errors import InvalidInput, native_errors, shown
 from pumas.library.fingerprints import fingerprints_of, names_below, size_of
-from pumas.library.known import KEPT, Known, read_contents, recall, remember
+from pumas.library.known import DIGESTS, KEPT, Known, read_contents, recall, remember
 from pumas.models import Algorithm, FileDigests
 from pumas.store.cache import Cache, Table, path_key
 from pumas.store.paths import readable
 
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "xxh3_128")
 
-_HEX = 64  # characters of a SHA-256, before those of the BLAKE3
 
 Told = Callable[[int, int], None]
 """Called with the bytes read so far and those to be read."""
@@ -52,7 +51,7 @@ def digest_files(
     names = [""] * len(texts)
     if library is not None and cache is not None and set(algorithms) <= set(KEPT):
         names = names_below(library, texts)
-    digests = [""] * len(texts)
+    digests = [b""] * len(texts)
     if cache is not None and any(names):
         digests = _recalled(texts, names, cache, cancel)
     found = _records(texts, digests, algorithms)
@@ -66,28 +65,28 @@ def digest_files(
 
 def _recalled(
     texts: Sequence[str], names: Sequence[str], cache: Cache, cancel: pumas_native.CancelToken | None
-) -> list[str]:
-    """Both digests of each file that is known and did not change, in one text; empty for the others."""
+) -> list[bytes]:
+    """Both digests of each file that is known and did not change; empty for the others."""
     fingerprints, _ = fingerprints_of(texts, cancel=cancel)
     values = cache.get_many(Table.DIGESTS, [path_key(name) for name in names])
     # PERF: not by way of `Known`, which takes as long again. The path need not be compared: no other file has the
     # fingerprint too, and one that can't be looked at has none that is kept.
     return [
-        value[32:96].hex() if value is not None and value.startswith(fingerprint) and name else ""
+        value[DIGESTS] if value is not None and value.startswith(fingerprint) and name else b""
         for name, value, fingerprint in zip(names, values, fingerprints, strict=True)
     ]
 
 
-def _records(texts: Sequence[str], digests: Sequence[str], algorithms: Sequence[Algorithm]) -> list[FileDigests]:
+def _records(texts: Sequence[str], digests: Sequence[bytes], algorithms: Sequence[Algorithm]) -> list[FileDigests]:
     wants_sha256, wants_blake3 = "sha256" in algorithms, "blake3" in algorithms
     paths = texts if "".join(texts).isascii() else [readable(text) for text in texts]
     return [
         FileDigests(
             path=path,
-            sha256=digest[:_HEX] if wants_sha256 and digest else None,
-            blake3=digest[_HEX:] if wants_blake3 and digest else None,
+            sha256=both[:32].hex() if wants_sha256 and both else None,
+            blake3=both[32:].hex() if wants_blake3 and both else None,
         )
-        for path, digest in zip(paths, digests, strict=True)
+        for path, both in zip(paths, digests, strict=True)
     ]
 
 
@@ -125,7 +124,7 @@ def _read_below(
     texts, names = [text for text, _ in files], [name for _, name in files]
     contents = read_contents(texts, recall(cache, names), progress=progress, cancel=cancel)
     remember(cache, [(name, one) for name, one in zip(names, contents, strict=True) if isinstance(one, Known)])
-    digests = [f"{one.sha256.hex()}{one.blake3.hex()}" if isinstance(one, Known) else "" for one in contents]
+    digests = [one.sha256 + one.blake3 if isinstance(one, Known) else b"" for one in contents]
     found = _records(texts, digests, algorithms)
     for position, one in enumerate(contents):
         if isinstance(one, OSError):

@@ -32,6 +32,7 @@ from pumas.store.cache import Cache, Table, path_key
 KEPT: Final[tuple[Algorithm, ...]] = ("sha256", "blake3")
 
 _VALUE = Struct("<32s32s32sqB")
+DIGESTS: Final = slice(32, 96)  # of a value: SHA-256, BLAKE3
 _VERIFIED_AT = Struct("<96xq")
 
 

@@ -38,7 +38,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -119,12 +119,22 @@ def with_checksum(key: bytes, payload: bytes) -> bytes:
 
 def without_checksum(key: bytes, value: bytes | None) -> bytes | None:
     """The payload of what was stored; None when there is none, or it is damaged."""
-    if value is None or len(value) < _CHECKSUM.size:
-        return None
-    payload = value[_CHECKSUM.size :]
-    # PERF: a number out of the value takes half the time of bytes made of the other number.
-    is_sound = _CHECKSUM.unpack_from(value)[0] == xxhash.xxh3_64_intdigest(payload, xxhash.xxh3_64_intdigest(key))
-    return payload if is_sound else None
+    return without_checksums((key,), (value,))[0]
+
+
+def without_checksums(keys: Sequence[bytes], values: Iterable[bytes | None]) -> list[bytes | None]:
+    """The same of many."""
+    # PERF: 0.25 us each; by a call for each value, or by bytes made of the number, 0.35.
+    size, stored, computed = _CHECKSUM.size, _CHECKSUM.unpack_from, xxhash.xxh3_64_intdigest
+    payloads: list[bytes | None] = []
+    for key, value in zip(keys, values, strict=True):
+        payload = None
+        if value is not None and len(value) >= size:
+            payload = value[size:]
+            if stored(value)[0] != computed(payload, computed(key)):
+                payload = None
+        payloads.append(payload)
+    return payloads
 
 
 def fault(folder: Path, *, is_alone: bool) -> str | None:
