@@ -235,7 +235,7 @@ def read_metadata_files(
         max_total_bytes: Once so much was read no more files are begun (a few hundred may be on their way).
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
-        cancel: Looked at between blocks of files.
+        cancel: Looked at between files.
 
     Raises:
         Cancelled: `cancel` was set.
@@ -315,7 +315,7 @@ def fingerprint_files(
     Args:
         paths: Regular files.
         workers: Threads; one per core (at most 8) when not given.
-        cancel: Looked at between blocks of files.
+        cancel: Looked at between files.
 
     Returns:
         For each path 32 bytes: inode u64 LE, size u64 LE, mtime_ns i64 LE, ctime_ns i64 LE (0 on Windows: inode and
@@ -418,7 +418,7 @@ def read_headers(
         file_format: The same.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
-        cancel: Looked at between blocks of 32 files.
+        cancel: Looked at between files.
 
     Raises:
         Cancelled: `cancel` was set.

@@ -311,6 +311,20 @@ def test_many(tmp_path):
     assert pumas_native.read_headers([]).facts == []
 
 
+def test_a_cancel_is_seen_between_files_that_take_long(tmp_path):
+    path = tmp_path / "model"  # a million arrays in an array: 20 ms
+    path.write_bytes(V3.start(0, 1) + V3.text("k") + V3.pack("IIQ", 9, 9, 1 << 20) + V3.pack("IQ", 0, 0) * (1 << 20))
+    token, told = pumas_native.CancelToken(), []
+
+    def progress(done: int) -> None:
+        told.append(done)
+        token.cancel()
+
+    with pytest.raises(errors.Cancelled):
+        pumas_native.read_headers([path] * 100, workers=1, progress=progress, cancel=token)
+    assert told[-1] < 32
+
+
 def test_kinds_of_problems(tmp_path):
     faults = [b"GGUF", V3.start(0, 65_537) + bytes(65_537 * 13), b"GGUF\x04" + bytes(19), b"x"]
     paths = [tmp_path, tmp_path / "missing"]
