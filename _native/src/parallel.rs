@@ -16,10 +16,6 @@ pub fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, usize::from).min(8)
 }
 
-fn unless<R>(control: &Control, work: impl FnOnce() -> R) -> Option<R> {
-    (!control.cancel.is_set()).then(work)
-}
-
 /// Applies `f` to every item, results in the order of `items`.
 ///
 /// Returns `None` when `control` was cancelled. A panic in `f` is passed on.
@@ -39,8 +35,9 @@ pub fn map<I: Sync, R: Send>(
                 return out;
             }
             let slice = &items[block * BLOCK..items.len().min((block + 1) * BLOCK)];
-            // What is left out here is missed by nobody: cancelled work gives nothing.
-            out.push((block, slice.iter().map_while(|item| unless(control, || f(item))).collect()));
+            // What is left out of a cancelled block is missed by nobody: such work gives nothing.
+            let part = slice.iter().map_while(|item| (!control.cancel.is_set()).then(|| f(item)));
+            out.push((block, part.collect()));
         }
     };
     let workers = workers.clamp(1, blocks.max(1));

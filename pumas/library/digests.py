@@ -18,7 +18,6 @@ from pumas.store.paths import readable
 
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "xxh3_128")
 
-
 Told = Callable[[int, int], None]
 """Called with the bytes read so far and those to be read."""
 
