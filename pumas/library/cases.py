@@ -27,6 +27,17 @@ _LEADING_ELSEWHERE = frozenset("\\:\0")  # in the name of a file; on Windows the
 _BATCH = 500  # models of which documents are held at once
 
 
+class _Document(msgspec.Struct):
+    """What of a document is looked at; nothing is made of the rest."""
+
+    files: object = None
+    hashes: object = None
+    preview_image: object = None
+
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
 @dataclass(slots=True)
 class Case:
     """One model; all that goes by name is below its folder."""
@@ -96,7 +107,7 @@ def _documents(
             )
         found: dict[int, Mapping[str, object] | str] = dict(columns.problems)
         for position, text in zip(columns.positions, columns.metadata_json, strict=True):
-            found[position] = msgspec.json.decode(text)
+            found[position] = msgspec.structs.asdict(_decode(text))
         for position in range(columns.read):
             yield models[start + position], found.get(position, "it holds nothing")
         start += columns.read
