@@ -98,6 +98,8 @@ def remember(cache: Cache, fresh: Sequence[tuple[str, Known]]) -> None:
 
 def path_read_before(value: bytes, before_ns: int) -> str:
     """The path in a value of the table, if the file was last read before; else empty."""
+    if len(value) < _VALUE.size:
+        return ""
     verified_at_ns: int = _VERIFIED_AT.unpack_from(value)[0]
     return value[_VALUE.size :].decode("utf-8", "surrogatepass") if verified_at_ns < before_ns else ""
 

@@ -41,9 +41,10 @@ def _kept(cache):
 
 
 def test_what_is_there_is_kept(library, cache, paths):
-    cache.put_many(Table.DIGESTS, [(path_key(""), b"the stamps of models")])
+    cache.put_many(Table.DIGESTS, [(path_key(""), b"the stamps of models"), (path_key("x"), b"no such value")])
+    cache.put_many(Table.HEADERS, [(path_key("x"), b"")])
     forget_vanished(library, cache, time.time_ns() + 100 * DAY_NS)
-    assert _kept(cache) == (3, 4)
+    assert _kept(cache) == (4, 5)
 
 
 @pytest.mark.parametrize("how", ["file", "folder", "link"])
