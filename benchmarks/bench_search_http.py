@@ -75,33 +75,39 @@ def server(serve: Serve, root: Any) -> Iterator[Any]:
             answer = _result(server, _search(server, query))
             assert [hit["id"] for hit in answer["models"]] == [hit.model.model_id for hit in page.hits]
             assert answer["total_count"] == page.total_count > 0
+        server.models = root.count
         yield server
 
 
-def test_one_client(server: Any, root: Any, benchmark: Any, judge: Any, inform: Any, rounds: int, size: str) -> None:
-    benchmark.group = f"search-http-{root.count}"
+@pytest.fixture
+def calls(size: str, rounds: int) -> tuple[int, range]:
+    """Calls of one round to each, and the rounds."""
+    return CALLS[size], range(rounds)
+
+
+def test_one_client(server: Any, benchmark: Any, judge: Any, inform: Any, calls: tuple[int, range]) -> None:
+    count, rounds = calls
     empty = server.request("health_check")
     for query in QUERIES:
         search = _search(server, query)
         beyond, whole = [], []
-        for _ in range(rounds):
+        for _ in rounds:
             empty_s, search_s = [], []
-            for _ in range(CALLS[size] // 20):  # in turns, so that a busy moment of the machine hits both
+            for _ in range(count // 20):  # in turns, so that a busy moment of the machine hits both
                 empty_s += server.times(empty, 20)
                 search_s += server.times(search, 20)
             whole.append(median(search_s) * 1000)
             beyond.append(whole[-1] - median(empty_s) * 1000)
-        inform(f"{root.count} {query!r} p50 ms", min(whole))
-        judge(f"{root.count} {query!r} p50 beyond the empty call ms", min(beyond), TARGET_MS)
+        inform(f"{server.models} {query!r} p50 ms", min(whole))
+        judge(f"{server.models} {query!r} p50 beyond the empty call ms", min(beyond), TARGET_MS)
     benchmark(lambda: server.send(_search(server, QUERIES[0])))
 
 
-def test_eight_clients(server: Any, root: Any, benchmark: Any, judge: Any, rounds: int, size: str) -> None:
-    benchmark.group = f"search-http-load-{root.count}"
+def test_eight_clients(server: Any, benchmark: Any, judge: Any, rounds: int, size: str) -> None:
     requests = [_search(server, query) for query in QUERIES]
     rate = max(_rate(server, requests, LOAD_CALLS[size]) for _ in range(rounds))
     # A rate of at least 1,500 a second is one of at most 1/1,500 s a search.
-    judge(f"{root.count} us a search, {CLIENTS} clients", 1e6 / rate, 1e6 / TARGET_RATE)
+    judge(f"{server.models} us a search, {CLIENTS} clients", 1e6 / rate, 1e6 / TARGET_RATE)
     benchmark(lambda: server.send(requests[0]))
 
 
@@ -117,7 +123,8 @@ def _rate(server: Any, requests: Sequence[bytes], calls: int) -> float:
         done = 0
         while done < calls:
             for key, _ in selector.select():
-                if key.fileobj.take():
+                asked: Any = key.fileobj
+                if asked.take():
                     done += 1
-                    key.fileobj.ask(next(queued))
+                    asked.ask(next(queued))
         return done / (perf_counter() - begun)

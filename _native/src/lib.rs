@@ -8,6 +8,7 @@ pub mod documents;
 pub mod hash;
 pub mod headers;
 pub mod parallel;
+mod regular;
 pub mod scan;
 
 #[cfg(feature = "python")]

@@ -13,8 +13,9 @@ import pumas_native
 
 from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import PumasError, native_errors
+from pumas.library.fingerprints import fingerprints_of, size_of
 from pumas.library.inventory import Inventory, ModelFolder
-from pumas.library.known import FINGERPRINT_BYTES, Known, recall, size_of
+from pumas.library.known import Known, recall
 from pumas.library.recorded import Content, Recorded, RecordedFile, read_recorded
 from pumas.store.cache import Cache
 from pumas.store.metadata import METADATA
@@ -22,7 +23,19 @@ from pumas.store.paths import resolve_inside
 
 T = TypeVar("T")
 
+_LEADING_ELSEWHERE = frozenset("\\:\0")  # in the name of a file; on Windows the first two do
 _BATCH = 500  # models of which documents are held at once
+
+
+class _Document(msgspec.Struct):
+    """What of a document is looked at; nothing is made of the rest."""
+
+    files: object = None
+    hashes: object = None
+    preview_image: object = None
+
+
+_decode = msgspec.json.Decoder(_Document).decode
 
 
 @dataclass(slots=True)
@@ -37,6 +50,8 @@ class Case:
     """Of the files whose content counts."""
     known: dict[str, Known | None] = field(default_factory=dict)
     """What is known of the content of these, however old."""
+    hidden: tuple[str, ...] = ()
+    """Files that its document names, and no walk shows."""
     contents: dict[str, Content | None] = field(default_factory=dict)
     """What was found in each file; None for one that was not looked into, or not yet."""
 
@@ -92,7 +107,7 @@ def _documents(
             )
         found: dict[int, Mapping[str, object] | str] = dict(columns.problems)
         for position, text in zip(columns.positions, columns.metadata_json, strict=True):
-            found[position] = msgspec.json.decode(text)
+            found[position] = msgspec.structs.asdict(_decode(text))
         for position in range(columns.read):
             yield models[start + position], found.get(position, "it holds nothing")
         start += columns.read
@@ -120,15 +135,31 @@ def _look(case: Case, library: Path, inventory: Inventory) -> None:
             links.append(entry.name)
         else:
             case.contents[entry.name] = OSError(errno.EINVAL, "it is not a regular file")
-    if links:
-        with native_errors():
-            column, problems = pumas_native.fingerprint_files([f"{library}/{case.path(name)}" for name in links])
-        case.contents.update((links[position], error) for position, error in problems)
-        for position, name in enumerate(links):
-            if case.contents[name] is None:
-                at = position * FINGERPRINT_BYTES
-                case.fingerprints[name] = column[at : at + FINGERPRINT_BYTES]
+    case.hidden = _hidden_names(case)
+    followed = [*links, *case.hidden]
+    if followed:
+        fingerprints, problems = fingerprints_of([f"{library}/{case.path(name)}" for name in followed])
+        for position, name in enumerate(followed):
+            if position not in problems:
+                case.contents[name] = None
+                case.fingerprints[name] = fingerprints[position]
+            elif name in case.contents or not isinstance(problems[position], FileNotFoundError):
+                case.contents[name] = problems[position]
     case.said = case.recorded.of({name: size_of(one) for name, one in case.fingerprints.items()})
     if case.recorded.files:
         # What the document does not name is told, not read.
         case.fingerprints = {name: one for name, one in case.fingerprints.items() if name in case.recorded.files}
+
+
+def _hidden_names(case: Case) -> tuple[str, ...]:
+    """What the document names, and the walk left out because it is hidden; only in folders that it went into."""
+    folders = {below for below, _, _ in case.model.parts}
+    split = ((name, *name.rpartition("/")) for name in case.recorded.files if name not in case.contents)
+    return tuple(
+        name
+        for name, folder, slash, file in split
+        if file.startswith(".")
+        and file not in (".", "..")
+        and not _LEADING_ELSEWHERE & set(file)
+        and folder + slash in folders
+    )

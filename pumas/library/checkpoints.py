@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from pumas.errors import shown
-from pumas.library.formats import first_bytes
+from pumas.library.formats import first_bytes, opened_at_once
 from pumas.models import Checkpoint, CheckpointMember, Risk
 
 # Of all pickles of a file together.
@@ -153,7 +153,7 @@ def scan_archive(path: Path) -> Checkpoint:
     Raises:
         OSError: It can't be read.
     """
-    with _BoundedFile(path) as file:
+    with _BoundedFile(path, opener=opened_at_once) as file:
         findings = _Findings()
         members: tuple[CheckpointMember, ...] = ()
         try:

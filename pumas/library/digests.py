@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
 import pumas_native
 
 from pumas.errors import InvalidInput, native_errors, shown
-from pumas.library.known import FINGERPRINT_BYTES, KEPT, Known, read_contents, recall, remember, size_of
+from pumas.library.fingerprints import fingerprints_of, names_below, size_of
+from pumas.library.known import DIGESTS, KEPT, Known, read_contents, recall, remember
 from pumas.models import Algorithm, FileDigests
 from pumas.store.cache import Cache, Table, path_key
+from pumas.store.paths import readable
 
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "xxh3_128")
-
-_ONE = Struct("32s")
 
 Told = Callable[[int, int], None]
 """Called with the bytes read so far and those to be read."""
@@ -49,100 +48,103 @@ def digest_files(
     check_algorithms(algorithms)
     texts = [os.fspath(path) for path in paths]
     names = [""] * len(texts)
-    kept: Iterator[FileDigests] = iter(())
     if library is not None and cache is not None and set(algorithms) <= set(KEPT):
-        names = _names_below(library, texts)
-        inside = [text for text, name in zip(texts, names, strict=True) if name]
-        below = [name for name in names if name]
-        kept = iter(_digest_kept(inside, below, algorithms, cache, progress=progress, cancel=cancel))
-    outside = [text for text, name in zip(texts, names, strict=True) if not name]
-    read = iter(_digest(outside, algorithms, progress=progress, cancel=cancel))
-    return tuple(next(kept if name else read) for name in names)
+        names = names_below(library, texts)
+    digests = [b""] * len(texts)
+    if cache is not None and any(names):
+        digests = _recalled(texts, names, cache, cancel)
+    found = _records(texts, digests, algorithms)
+    rest = [position for position, one in enumerate(digests) if not one]
+    if rest:
+        unread = [(texts[position], names[position]) for position in rest]
+        for position, one in zip(rest, _read(unread, algorithms, cache, progress, cancel), strict=True):
+            found[position] = one
+    return tuple(found)
 
 
-def _names_below(library: Path, texts: Sequence[str]) -> list[str]:
-    """Paths below the library, `/` between parts; empty for files that lie elsewhere."""
-    prefixes = tuple(f"{folder}{os.sep}" for folder in (library, os.path.realpath(library)))
-    skipped = len(prefixes[0])
+def _recalled(
+    texts: Sequence[str], names: Sequence[str], cache: Cache, cancel: pumas_native.CancelToken | None
+) -> list[bytes]:
+    """Both digests of each file that is known and did not change; empty for the others."""
+    fingerprints, _ = fingerprints_of(texts, cancel=cancel)
+    values = cache.get_many(Table.DIGESTS, [path_key(name) for name in names])
+    # PERF: not by way of `Known`, which takes as long again. The path need not be compared: no other file has the
+    # fingerprint too, and one that can't be looked at has none that is kept.
     return [
-        text[skipped:] if text.startswith(prefixes[0]) else _name_below(prefixes, os.path.abspath(text))  # noqa: PTH100 - resolving takes 20 us
-        for text in texts
+        value[DIGESTS] if value is not None and value.startswith(fingerprint) and name else b""
+        for name, value, fingerprint in zip(names, values, fingerprints, strict=True)
     ]
 
 
-def _name_below(prefixes: Sequence[str], path: str) -> str:
-    prefix = next(filter(path.startswith, prefixes), None)
-    return "" if prefix is None else path.removeprefix(prefix)
+def _records(texts: Sequence[str], digests: Sequence[bytes], algorithms: Sequence[Algorithm]) -> list[FileDigests]:
+    wants_sha256, wants_blake3 = "sha256" in algorithms, "blake3" in algorithms
+    paths = texts if "".join(texts).isascii() else [readable(text) for text in texts]
+    return [
+        FileDigests(
+            path=path,
+            sha256=both[:32].hex() if wants_sha256 and both else None,
+            blake3=both[32:].hex() if wants_blake3 and both else None,
+        )
+        for path, both in zip(paths, digests, strict=True)
+    ]
 
 
-def _digest_kept(
-    texts: Sequence[str],
-    names: Sequence[str],
+def _read(
+    files: Sequence[tuple[str, str]],
     algorithms: Sequence[Algorithm],
-    cache: Cache,
-    *,
+    cache: Cache | None,
     progress: Told | None,
     cancel: pumas_native.CancelToken | None,
+) -> Iterator[FileDigests]:
+    """Digest files, given by path and name below the library."""
+    below, others = [one for one in files if one[1]], [one for one in files if not one[1]]
+    sizes = [0] * len(files)
+    if progress is not None:
+        fingerprints, _ = fingerprints_of([text for text, _ in (*below, *others)], cancel=cancel)
+        sizes = [size_of(one) for one in fingerprints]
+    first, total = sum(sizes[: len(below)]), sum(sizes)
+    kept: Iterator[FileDigests] = iter(())
+    if cache is not None and below:
+        told = None if progress is None else lambda done: progress(done, total)
+        kept = iter(_read_below(below, algorithms, cache, told, cancel))
+    told = None if progress is None else lambda done: progress(first + done, total)
+    read = iter(_read_others([text for text, _ in others], algorithms, told, cancel))
+    return (next(kept if name else read) for _, name in files)
+
+
+def _read_below(
+    files: Sequence[tuple[str, str]],
+    algorithms: Sequence[Algorithm],
+    cache: Cache,
+    progress: Callable[[int], None] | None,
+    cancel: pumas_native.CancelToken | None,
 ) -> list[FileDigests]:
-    with native_errors():
-        fingerprints, problems = pumas_native.fingerprint_files(texts, cancel=cancel)
-    found: dict[int, FileDigests] = {position: _failed(texts[position], error) for position, error in problems}
-    values = cache.get_many(Table.DIGESTS, [path_key(name) for name in names])
-    wants_sha256, wants_blake3 = "sha256" in algorithms, "blake3" in algorithms
-    for position, (value, (fingerprint,)) in enumerate(zip(values, _ONE.iter_unpack(fingerprints), strict=True)):
-        # PERF: not by way of `Known`, which takes as long again. The path need not be compared: no other file has the
-        # fingerprint too.
-        if value is not None and value.startswith(fingerprint):
-            digests = value[32:96].hex()
-            found[position] = FileDigests(
-                path=texts[position],
-                sha256=digests[:64] if wants_sha256 else None,
-                blake3=digests[64:] if wants_blake3 else None,
-            )
-    rest = [position for position in range(len(texts)) if position not in found]
-    if rest:
-        rest_names = [names[position] for position in rest]
-        contents = read_contents(
-            [texts[position] for position in rest],
-            recall(cache, rest_names),
-            progress=_of_total(progress, fingerprints, rest),
-            cancel=cancel,
-        )
-        remember(cache, [(name, one) for name, one in zip(rest_names, contents, strict=True) if isinstance(one, Known)])
-        for position, one in zip(rest, contents, strict=True):
-            found[position] = _told(texts[position], one, algorithms)
-    return [found[position] for position in range(len(texts))]
-
-
-def _told(text: str, content: Known | OSError, algorithms: Sequence[Algorithm]) -> FileDigests:
-    if isinstance(content, OSError):
-        return _failed(text, content)
-    return FileDigests(
-        path=text,
-        sha256=content.sha256.hex() if "sha256" in algorithms else None,
-        blake3=content.blake3.hex() if "blake3" in algorithms else None,
-    )
+    """Digest files of the library, and keep what was found out."""
+    texts, names = [text for text, _ in files], [name for _, name in files]
+    contents = read_contents(texts, recall(cache, names), progress=progress, cancel=cancel)
+    remember(cache, [(name, one) for name, one in zip(names, contents, strict=True) if isinstance(one, Known)])
+    digests = [one.sha256 + one.blake3 if isinstance(one, Known) else b"" for one in contents]
+    found = _records(texts, digests, algorithms)
+    for position, one in enumerate(contents):
+        if isinstance(one, OSError):
+            found[position] = _failed(texts[position], one)
+    return found
 
 
 def _failed(text: str, error: OSError) -> FileDigests:
-    return FileDigests(path=text, error=error.strerror or type(error).__name__)
+    return FileDigests(path=readable(text), error=error.strerror or type(error).__name__)
 
 
-def _digest(
+def _read_others(
     texts: Sequence[str],
     algorithms: Sequence[Algorithm],
-    *,
-    progress: Told | None,
+    progress: Callable[[int], None] | None,
     cancel: pumas_native.CancelToken | None,
 ) -> list[FileDigests]:
     with native_errors():
-        told = None
-        if progress is not None:
-            fingerprints, _ = pumas_native.fingerprint_files(texts, cancel=cancel)
-            told = _of_total(progress, fingerprints, range(len(texts)))
-        digests = pumas_native.hash_files(texts, algorithms, progress=told, cancel=cancel)
+        digests = pumas_native.hash_files(texts, algorithms, progress=progress, cancel=cancel)
     found = [
-        FileDigests(path=text, sha256=sha256, blake3=blake3, xxh3_128=xxh3_128)
+        FileDigests(path=readable(text), sha256=sha256, blake3=blake3, xxh3_128=xxh3_128)
         for text, sha256, blake3, xxh3_128 in zip(
             texts,
             _hexes(digests.sha256, len(texts)),
@@ -162,14 +164,6 @@ def _hexes(column: bytes, count: int) -> list[str | None]:
         return [None] * count
     width = len(column) // count
     return [column[start : start + width].hex() for start in range(0, len(column), width)]
-
-
-def _of_total(progress: Told | None, fingerprints: bytes, chosen: Sequence[int]) -> Callable[[int], None] | None:
-    """`progress`, told the bytes of the chosen files as well."""
-    if progress is None:
-        return None
-    total = sum(size_of(fingerprints[at * FINGERPRINT_BYTES : (at + 1) * FINGERPRINT_BYTES]) for at in chosen)
-    return lambda done: progress(done, total)
 
 
 def check_algorithms(algorithms: Sequence[str]) -> None:

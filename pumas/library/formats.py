@@ -28,22 +28,32 @@ def first_bytes(path: Path, count: int = FIRST_BYTES) -> bytes:
     Raises:
         OSError: It can't be read, or it is no regular file.
     """
-    # O_NONBLOCK: a FIFO must not hold us.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    with open(path, "rb", opener=opened_at_once) as file:
+        return file.read(count)
+
+
+def opened_at_once(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a regular file for `open`; anything else is refused.
+
+    Raises:
+        OSError: It can't be opened, or it is no regular file.
+    """
+    # SECURITY: opening a device may already do something. O_NONBLOCK: a FIFO that came in between must not hold us.
+    _check_is_file(os.stat(path).st_mode, path)  # noqa: PTH116 - as `open` gives it
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
         _check_is_file(os.fstat(descriptor).st_mode, path)
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(count)
-    finally:
+    except OSError:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
-def _check_is_file(mode: int, path: Path) -> None:
+def _check_is_file(mode: int, path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
 
 
 def format_of(first: bytes, name: str, *, max_header: int = MAX_SAFETENSORS_HEADER - 1) -> str:

@@ -2,14 +2,13 @@
 
     table `headers`   path_key(path below the library) → 34 bytes, the path, the facts
 
-      0  inode u64, size u64, mtime_ns i64, ctime_ns i64, little-endian: the fingerprint
+      0  the fingerprint (`fingerprints`)
      32  u16, little-endian: bytes of the path
      34  the path, UTF-8: two paths of one key are told apart
          the JSON of `pumas_native.read_header` with `facts`
 
-A file whose fingerprint is the one that is known is not read again. A file that was changed less than two seconds
-before could change once more within a tick of the file system's clock, so nothing is kept of it; nor of one whose
-facts are unusually long, or that gave none.
+A file whose fingerprint is the one that is known is not read again. Nothing is kept of one whose facts are unusually
+long, or that gave none.
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 from time import time_ns
 
 import msgspec
 import pumas_native
 
 from pumas.errors import native_errors
-from pumas.library.survey import RACY_NS
+from pumas.library.fingerprints import FINGERPRINT_BYTES, fingerprints_of, is_settled, names_below
 from pumas.models import EmbeddedMetadata, Header
 from pumas.store.cache import Cache, Table, path_key
 
-_HEAD = Struct("<QQqqH")
+_LENGTH_BYTES = 2
 _LONGEST_KEPT = 256 << 10  # a chat template and a hundred keys have 30 KiB
 
 _decode = msgspec.json.Decoder(Header).decode
@@ -49,8 +47,8 @@ class _File:
     """One file of those asked for."""
 
     path: str
-    key: bytes | None = None
-    """Of its place in the cache; None for one that is not kept."""
+    key: bytes = b""
+    """Of its place in the cache; empty for one that is not kept."""
     head: bytes = b""
     """What is stored before its facts."""
     facts: bytes | None = None
@@ -83,7 +81,7 @@ def read_headers(
     """
     files = [_File(os.fspath(path)) for path in paths]
     if cache is not None and library is not None:
-        _recall(files, library, cache)
+        _recall(files, library, cache, cancel)
     unread = [file for file in files if file.facts is None]
     with native_errors():
         headers = pumas_native.read_headers([file.path for file in unread], progress=progress, cancel=cancel)
@@ -95,43 +93,38 @@ def read_headers(
     return [problems[id(file)] if file.facts is None else header_of(file.facts) for file in files]
 
 
-def _recall(files: Sequence[_File], library: Path, cache: Cache) -> None:
-    """Take the facts of unchanged files from the cache."""
-    folders = tuple({f"{folder}{os.sep}" for folder in (library.absolute(), library.resolve())})
-    now_ns = time_ns()
-    for file in files:
-        # PERF: by its name alone, without pathlib, which would cost twice what the rest does. A name that leads
-        # somewhere else is harmless: the fingerprint is that of the file behind it.
-        path = os.path.abspath(file.path)  # noqa: PTH100
-        if path.startswith(folders):
-            folder = folders[0] if path.startswith(folders[0]) else folders[1]
-            _place(file, path.removeprefix(folder).replace(os.sep, "/"), now_ns)
-    kept = [(file, file.key) for file in files if file.key is not None]
-    values = cache.get_many(Table.HEADERS, [key for _, key in kept])
-    for (file, _), value in zip(kept, values, strict=True):
+def _recall(files: Sequence[_File], library: Path, cache: Cache, cancel: pumas_native.CancelToken | None) -> None:
+    """Take the facts of unchanged files from the cache; note where those of the others belong."""
+    looked_at_ns = time_ns()
+    named = zip(files, names_below(library, [file.path for file in files]), strict=True)
+    inside = [(file, name) for file, name in named if name]
+    fingerprints, problems = fingerprints_of([file.path for file, _ in inside], cancel=cancel)
+    values = cache.get_many(Table.HEADERS, [path_key(name) for _, name in inside])
+    for position, ((file, name), fingerprint, value) in enumerate(zip(inside, fingerprints, values, strict=True)):
+        if position in problems or not is_settled(fingerprint, looked_at_ns):
+            continue  # reading it tells why; or it may yet change unseen
+        file.key, file.head = path_key(name), _head(name, fingerprint)
         if value is not None and value.startswith(file.head):
             file.facts = value[len(file.head) :]
 
 
-def _place(file: _File, name: str, now_ns: int) -> None:
-    """Note where in the cache the facts of a file of the library belong, if it is settled."""
-    try:
-        status = os.stat(file.path)  # noqa: PTH116 - as above
-    except OSError:
-        return  # reading it tells why
-    if max(status.st_mtime_ns, status.st_ctime_ns) >= now_ns - RACY_NS:
-        return
-    encoded = name.encode("utf-8", "surrogatepass")
-    file.key = path_key(name)
-    times = status.st_mtime_ns, status.st_ctime_ns
-    file.head = _HEAD.pack(status.st_ino, status.st_size, *times, len(encoded)) + encoded
+def _head(name: str, fingerprint: bytes) -> bytes:
+    path = name.encode("utf-8", "surrogatepass")
+    return fingerprint + len(path).to_bytes(_LENGTH_BYTES, "little") + path
+
+
+def path_in(value: bytes) -> str:
+    """The path in a value of the table."""
+    start = FINGERPRINT_BYTES + _LENGTH_BYTES
+    length = int.from_bytes(value[FINGERPRINT_BYTES:start], "little")
+    return value[start : start + length].decode("utf-8", "surrogatepass")
 
 
 def _remember(files: Sequence[_File], cache: Cache) -> None:
     fresh = [
         (file.key, file.head + file.facts)
         for file in files
-        if file.key is not None and file.facts is not None and len(file.facts) <= _LONGEST_KEPT
+        if file.key and file.facts is not None and len(file.facts) <= _LONGEST_KEPT
     ]
     if fresh:
         cache.put_many(Table.HEADERS, fresh)

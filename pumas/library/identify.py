@@ -15,6 +15,7 @@ from pumas.library.headers import HeaderProblem, read_headers
 from pumas.library.manifests import PIPELINE, is_manifest, read_pipeline, read_shard_index
 from pumas.models import Header, Identity
 from pumas.store.cache import Cache
+from pumas.store.paths import readable
 
 
 def identify_files(
@@ -49,13 +50,8 @@ def identify_files(
     return tuple(found)
 
 
-def _name(path: Path) -> str:
-    """A name as a text that can be written: it may hold bytes that are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _of_manifest(path: Path) -> Identity:
-    name = _name(path)
+    name = readable(path)
     file_format = "pipeline" if path.name.lower() == PIPELINE else "shard_index"
     try:
         if file_format == "pipeline":
@@ -68,13 +64,13 @@ def _of_manifest(path: Path) -> Identity:
 
 
 def _of_model_file(path: Path, header: Header | HeaderProblem) -> Identity:
-    name = _name(path)
+    name = readable(path)
     if isinstance(header, Header):
         problem = None
         if header.missing_bytes:
             problem = f"it is cut: {header.missing_bytes} bytes of its data are missing"
         return Identity(path=name, format=header.format, header=header, problem=problem)
-    if header.kind in ("unreadable", "not-a-file"):
+    if header.kind in ("unreadable", "not-regular"):
         return Identity(path=name, format="unknown", problem=header.what)
     try:
         file_format = format_of(first_bytes(path), path.name)
@@ -89,4 +85,4 @@ def _of_model_file(path: Path, header: Header | HeaderProblem) -> Identity:
 
 
 def _unreadable(path: Path, exc: OSError) -> Identity:
-    return Identity(path=_name(path), format="unknown", problem=f"it can't be read: {exc.strerror or exc}")
+    return Identity(path=readable(path), format="unknown", problem=f"it can't be read: {exc.strerror or exc}")

@@ -6,24 +6,23 @@ hidden, and the documents that Pumas itself writes into the folder of a model.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from struct import Struct
 from time import time_ns
 
 import pumas_native
 import xxhash
 
 from pumas.errors import native_errors
-from pumas.library.survey import RACY_NS, REASONS
+from pumas.library.fingerprints import are_settled, pack_fingerprint
+from pumas.library.survey import REASONS
 from pumas.store.metadata import METADATA, OVERRIDES
+from pumas.store.paths import readable
 
 DOCUMENTS = frozenset(f"{kind.file}{ending}" for kind in (METADATA, OVERRIDES) for ending in ("", ".bak"))
 
-_FINGERPRINT = Struct("<QQqq")
 _STAMP_FORM = b"1"  # changes with what goes into a stamp
 _FILE, _FOLDER, _LINK = b"fdl"
 
@@ -53,7 +52,7 @@ class Inventory:
     """The models of a library as one walk found them."""
 
     def __init__(self, tree: pumas_native.Tree, begun_ns: int) -> None:
-        self._settled_ns = begun_ns - RACY_NS
+        self._begun_ns = begun_ns
         self._names = list(map(tree.name, range(len(tree))))
         self._kinds = tree.kinds
         self._columns = tuple(
@@ -61,11 +60,7 @@ class Inventory:
         )
         self._times = self._columns[2].cast("q"), self._columns[3].cast("q")
         self._numbers = self._columns[0].cast("Q"), self._columns[1].cast("Q"), *self._times
-        self.problems = [
-            (os.fsencode(path).decode("utf-8", "backslashreplace"), REASONS[reason])
-            for path, reason in tree.problems
-            if reason != "vanished"
-        ]
+        self.problems = [(readable(path), REASONS[reason]) for path, reason in tree.problems if reason != "vanished"]
         """What could not be looked at: path below the library, and why."""
         self.models = {model.model_id: model for model in self._models(tree)}
         """By their ids, in the order of the walk."""
@@ -95,7 +90,7 @@ class Inventory:
             for index in range(first, end):
                 kind, name = self._kinds[index], self._names[index]
                 if kind != _FOLDER and (below or name not in DOCUMENTS):
-                    fingerprint = _FINGERPRINT.pack(*(column[index] for column in self._numbers))
+                    fingerprint = pack_fingerprint(*(column[index] for column in self._numbers))
                     yield Entry(below + name, fingerprint, is_file=kind == _FILE, is_link=kind == _LINK)
 
     def has_linked_document(self, model: ModelFolder) -> bool:
@@ -114,7 +109,7 @@ class Inventory:
             if first == end:
                 continue
             kinds = self._kinds[first:end]
-            if _LINK in kinds or any(max(times[first:end]) >= self._settled_ns for times in self._times):
+            if _LINK in kinds or not all(are_settled(times[first:end], self._begun_ns) for times in self._times):
                 return None
             names = "\0".join((below, *self._names[first:end]))
             digest.update(names.encode("utf-8", "surrogatepass") + kinds)

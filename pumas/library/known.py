@@ -2,16 +2,15 @@
 
     table `digests`   path_key(path below the library) → 105 bytes and the path, numbers little-endian
 
-      0  inode u64, size u64, mtime_ns i64, ctime_ns i64: the fingerprint (`pumas_native.fingerprint_files`)
+      0  the fingerprint (`fingerprints`)
      32  SHA-256
      64  BLAKE3
      96  verified_at: when the content was last read, ns since 1970, i64
     104  u8: how the content came to differ from what was known before (`History`)
     105  the path, UTF-8: two paths of one key are told apart
 
-A file whose fingerprint is the one that is known is not read again. A file that was changed less than two seconds
-before it was read could change once more within a tick of the file system's clock, so nothing is kept of it.
-Deleting the cache loses time, and `History`; what a model's content should be stands in its document.
+A file whose fingerprint is the one that is known is not read again. Deleting the cache loses time, and `History`; what
+a model's content should be stands in its document.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from typing import Final
 import pumas_native
 
 from pumas.errors import native_errors
-from pumas.library.survey import RACY_NS
+from pumas.library.fingerprints import FINGERPRINT_BYTES, is_settled, mtime_of, size_of
 from pumas.models import Algorithm
 from pumas.store.cache import Cache, Table, path_key
 
 KEPT: Final[tuple[Algorithm, ...]] = ("sha256", "blake3")
 
 _VALUE = Struct("<32s32s32sqB")
-_TIMES = Struct("<16xqq")
-FINGERPRINT_BYTES: Final = 32
+DIGESTS: Final = slice(32, 96)  # of a value: SHA-256, BLAKE3
+_VERIFIED_AT = Struct("<96xq")
 
 
 class History(IntEnum):
@@ -66,19 +65,7 @@ class Known:
     @property
     def mtime_ns(self) -> int:
         """Its time when it was read."""
-        mtime_ns: int = _TIMES.unpack(self.fingerprint)[0]
-        return mtime_ns
-
-
-def size_of(fingerprint: bytes) -> int:
-    """The size in a fingerprint."""
-    return int.from_bytes(fingerprint[8:16], "little")
-
-
-def is_settled(fingerprint: bytes, read_at_ns: int) -> bool:
-    """Whether a file was last changed so long before it was read that a later change shows in its times."""
-    mtime_ns, ctime_ns = _TIMES.unpack(fingerprint)
-    return bool(max(mtime_ns, ctime_ns) < read_at_ns - RACY_NS)
+        return mtime_of(self.fingerprint)
 
 
 def recall(cache: Cache, names: Sequence[str]) -> list[Known | None]:
@@ -107,6 +94,14 @@ def remember(cache: Cache, fresh: Sequence[tuple[str, Known]]) -> None:
     ]
     if values:
         cache.put_many(Table.DIGESTS, values)
+
+
+def path_read_before(value: bytes, before_ns: int) -> str:
+    """The path in a value of the table, if the file was last read before; else empty."""
+    if len(value) < _VALUE.size:
+        return ""
+    verified_at_ns: int = _VERIFIED_AT.unpack_from(value)[0]
+    return value[_VALUE.size :].decode("utf-8", "surrogatepass") if verified_at_ns < before_ns else ""
 
 
 def _path_bytes(name: str) -> bytes:
@@ -140,7 +135,7 @@ def read_contents(
     problems = dict(digests.problems)
     found: list[Known | OSError] = []
     for position, known in enumerate(before):
-        part = slice(position * 32, position * 32 + 32)
+        part = slice(position * FINGERPRINT_BYTES, (position + 1) * FINGERPRINT_BYTES)
         fingerprint, sha256, blake3 = digests.fingerprints[part], digests.sha256[part], digests.blake3[part]
         history = _history(known, fingerprint, sha256)
         found.append(problems.get(position) or Known(fingerprint, sha256, blake3, read_at_ns, history))

@@ -18,7 +18,9 @@ from pumas.models import Pipeline, ShardIndex
 
 PIPELINE = "model_index.json"
 _SHARD_INDEX = ".index.json"
-_MAX_BYTES = 16 << 20  # a hundred thousand tensors have 10 MiB
+_MAX_INDEX = 32 << 20  # a hundred thousand tensors have 10 MiB
+_MAX_TENSORS = 250_000  # that many take 60 MiB of memory
+_MAX_PIPELINE = 1 << 20  # real ones have 2 KiB; lists of nothing take 30 times as much memory
 _MAX_FILES = 10_000  # shards of one model; the largest have a few hundred
 _MAX_PARTS = 100
 
@@ -46,7 +48,7 @@ def read_shard_index(path: Path) -> ShardIndex:
         OSError: It can't be read.
     """
     try:
-        index = msgspec.json.decode(_read(path), type=_ShardIndex)
+        index = msgspec.json.decode(_read_index(path), type=_ShardIndex)
     except (msgspec.DecodeError, RecursionError) as exc:
         raise Damaged(f"it is no index of shards: {exc}", path=path) from exc
     files = tuple(sorted(set(index.weight_map.values())))
@@ -71,7 +73,7 @@ def read_pipeline(path: Path) -> Pipeline:
         OSError: It can't be read.
     """
     try:
-        document = msgspec.json.decode(_read(path), type=dict[str, object])
+        document = msgspec.json.decode(_read(path, _MAX_PIPELINE), type=dict[str, object])
     except (msgspec.DecodeError, RecursionError) as exc:
         raise Damaged(f"it is no index of a pipeline: {exc}", path=path) from exc
     class_name, version = document.get("_class_name"), document.get("_diffusers_version")
@@ -99,10 +101,18 @@ def read_pipeline(path: Path) -> Pipeline:
     )
 
 
-def _read(path: Path) -> bytes:
-    data = first_bytes(path, _MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise Damaged(f"it is larger than {_MAX_BYTES} bytes", path=path)
+def _read_index(path: Path) -> bytes:
+    data = _read(path, _MAX_INDEX)
+    # Each tensor has a colon, and hardly any has one in its name.
+    if data.count(b":") > _MAX_TENSORS:
+        raise Damaged(f"it names more than {_MAX_TENSORS} tensors", path=path)
+    return data
+
+
+def _read(path: Path, limit: int) -> bytes:
+    data = first_bytes(path, limit + 1)
+    if len(data) > limit:
+        raise Damaged(f"it is larger than {limit} bytes", path=path)
     return data
 
 

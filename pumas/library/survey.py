@@ -19,7 +19,7 @@ from pumas.config import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_READ_BYTES
 from pumas.errors import InvalidInput, PumasError, Unavailable, native_errors
 from pumas.models import DocumentProblem, DocumentRow
 from pumas.store.metadata import METADATA
-from pumas.store.paths import resolve_inside
+from pumas.store.paths import readable, resolve_inside
 
 DOCUMENT = METADATA.file
 # A document may change once more within the same tick of the file system's clock; such a young one is read again.
@@ -135,7 +135,7 @@ def _resolve_link(library: Path, below: str, survey: Survey) -> Path | None:
 
 
 def _problem(path: str, reason: str) -> DocumentProblem:
-    return DocumentProblem(path=os.fsencode(path).decode("utf-8", "backslashreplace"), reason=reason)
+    return DocumentProblem(path=readable(path), reason=reason)
 
 
 def read_rows(

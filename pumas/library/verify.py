@@ -1,11 +1,9 @@
 """Is the content of the models' files still what it was? Compared with what their documents say (`recorded`).
 
 A file whose fingerprint is that of its last reading is not read again, and a model of which nothing changed since all
-of it was found in order is not even looked into. What is kept for that in the cache, besides the digests of each file:
+of it was found in order (`stamps`) is not even looked into.
 
-    table `digests`   path_key("")     36 bytes a model found in order: path_key(model id), its stamp (`inventory`),
-                                       number of its files u32 LE
-    table `meta`      "verify_full"    when a full verification began that has not come to its end, ns since 1970
+    table `meta`   "verify_full"   when a full verification began that has not come to its end, ns since 1970
 
 Nothing that is recorded is ever replaced: a file that is not as recorded is told again and again, until somebody
 restores it. Digests are written into a document only when that is asked for, and only where there are none.
@@ -18,16 +16,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from struct import Struct
 from time import monotonic, perf_counter, time_ns
 from typing import cast
 
 from pumas.errors import ModelNotFound, PumasError
 from pumas.jobs import Progress
 from pumas.library.cases import Case, open_cases
+from pumas.library.fingerprints import size_of
 from pumas.library.inventory import Inventory, ModelFolder, take_inventory
-from pumas.library.known import Known, read_contents, recall, remember, size_of
+from pumas.library.known import KEPT, Known, read_contents, recall, remember
 from pumas.library.recorded import differences
+from pumas.library.stamps import Stamp, keep_stamps, recall_stamps
+from pumas.library.vanished import forget_vanished
 from pumas.models import VerifyFinding, VerifyReport
 from pumas.store.cache import Cache, Table, path_key
 from pumas.store.library_documents import Metadata, ModelFile
@@ -36,10 +36,8 @@ from pumas.store.paths import Layout
 
 logger = logging.getLogger(__name__)
 
-_IN_ORDER_KEY = path_key("")
 _BEGUN_FULL = b"verify_full"
 _RESUMABLE_NS = 90 * 86_400 * 10**9  # what was begun longer ago has been forgotten by whoever began it
-_IN_ORDER = Struct("<16s16sI")
 # What is read at once: so much is lost when a process is killed, and so much later than its budget a run ends.
 _BATCH_BYTES = 1 << 30
 _BATCH_FILES = 2000
@@ -67,11 +65,8 @@ class _Due:
 
     case: Case
     name: str
-
-    @property
-    def verified_at_ns(self) -> int:
-        known = self.case.known[self.name]
-        return 0 if known is None else known.verified_at_ns
+    verified_at_ns: int
+    """When it was last read; 0 if nobody knows."""
 
     @property
     def size_bytes(self) -> int:
@@ -120,6 +115,7 @@ class _Verification:
         left = due[read:]
         if self._scope.is_full and self._scope.model_ids is None and not left:
             self._cache.delete_many(Table.META, [_BEGUN_FULL])
+            forget_vanished(self._layout.library, self._cache, time_ns(), cancel=self._progress.cancel_token)
         return VerifyReport(
             model_count=len(models),
             unchanged_files=self._unchanged,
@@ -171,14 +167,8 @@ class _Verification:
         self._cache.put_many(Table.META, [(_BEGUN_FULL, str(now_ns).encode())])
         return now_ns
 
-    def _in_order(self) -> dict[bytes, tuple[bytes, int]]:
-        """Stamp and number of files of the models that were found in order, by their keys."""
-        kept = self._cache.get(Table.DIGESTS, _IN_ORDER_KEY) or b""
-        whole = len(kept) - len(kept) % _IN_ORDER.size
-        return {key: (stamp, count) for key, stamp, count in _IN_ORDER.iter_unpack(kept[:whole])}
-
     def _open(self, inventory: Inventory, models: Sequence[ModelFolder], due_before_ns: int | None) -> Iterator[Case]:
-        in_order = self._in_order() if due_before_ns is None else {}
+        in_order = recall_stamps(self._cache) if due_before_ns is None else {}
         changed = []
         for model in models:
             stamp, count = in_order.get(path_key(model.model_id), (None, 0))
@@ -263,22 +253,17 @@ class _Verification:
     def _conclude(self, inventory: Inventory, cases: Sequence[Case]) -> None:
         """Judge the models that were looked into, and keep the stamps of all that are in order."""
         sound = {case.model.model_id for case in cases if self._judge(case)}
-        # Another verification may have come to other results meanwhile: its own are left alone, and ours count only
-        # where what they stand on is kept.
-        before = self._in_order()
-        in_order = dict(before)
-        for case in cases:
-            model_id = case.model.model_id
-            stamp = inventory.stamp(case.model) if model_id in sound and self._is_kept(case) else None
-            if stamp is None:
-                in_order.pop(path_key(model_id), None)
-            else:
-                in_order[path_key(model_id)] = stamp, len(case.fingerprints)
-        for key in in_order.keys() - {path_key(model_id) for model_id in inventory.models}:
-            del in_order[key]
-        if in_order != before:
-            kept = b"".join(_IN_ORDER.pack(key, *value) for key, value in in_order.items())
-            self._cache.put_many(Table.DIGESTS, [(_IN_ORDER_KEY, kept)])
+        # Another verification may have come to other results meanwhile: ours count only where what they stand on is
+        # kept.
+        found = {case.model.model_id: self._stamp(inventory, case, sound) for case in cases}
+        keep_stamps(self._cache, found, inventory.models)
+
+    def _stamp(self, inventory: Inventory, case: Case, sound: set[str]) -> Stamp | None:
+        """The stamp of a model of which all is in order, and is seen by its stamp."""
+        if case.model.model_id not in sound or case.hidden or not self._is_kept(case):
+            return None
+        stamp = inventory.stamp(case.model)
+        return None if stamp is None else (stamp, len(case.fingerprints))
 
     def _is_kept(self, case: Case) -> bool:
         names = list(case.fingerprints)
@@ -288,11 +273,13 @@ class _Verification:
 
 def _due(case: Case, due_before_ns: int | None) -> Iterator[_Due]:
     """The files of a model that have to be read: unknown, changed, or last read too long ago."""
+    now_ns = time_ns()
     for name in case.fingerprints:
-        content, known = case.contents[name], case.known[name]
-        is_old = due_before_ns is not None and known is not None and known.verified_at_ns < due_before_ns
-        if content is None or is_old:
-            yield _Due(case, name)
+        known = case.known[name]
+        # A time that is yet to come was told by a clock that was wrong.
+        verified_at_ns = known.verified_at_ns if known is not None and known.verified_at_ns <= now_ns else 0
+        if case.contents[name] is None or (due_before_ns is not None and verified_at_ns < due_before_ns):
+            yield _Due(case, name, verified_at_ns)
 
 
 def _next_batch(due: Sequence[_Due], start: int) -> Sequence[_Due]:
@@ -309,7 +296,10 @@ def _completed(entry: object, missing: Mapping[str, Known], written: set[str]) -
         return entry
     name = entry.get("name")
     known = missing.get(name) if isinstance(name, str) else None
-    if known is None or entry.get("sha256") or entry.get("blake3") or entry.get("size") not in (None, known.size_bytes):
+    if known is None or entry.get("size") not in (None, known.size_bytes):
+        return entry
+    # Nothing that is recorded is replaced, whatever it is.
+    if any(entry.get(algorithm) not in (None, "") for algorithm in KEPT):
         return entry
     written.add(str(name))
     return {**entry, "sha256": known.sha256.hex(), "blake3": known.blake3.hex(), "mtime_ns": known.mtime_ns}

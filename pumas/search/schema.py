@@ -176,10 +176,10 @@ def _state(db: sqlite3.Connection) -> tuple[int, object, object]:
     return found
 
 
-def _joined(cookie: int, averages: object, structure: object) -> bytes:
-    if not isinstance(averages, bytes) or not isinstance(structure, bytes):
+def _joined(cookie: int, *blocks: object) -> bytes:
+    if not all(isinstance(block, bytes) for block in blocks):
         raise ValueError("the search table's own data is damaged")
-    return b"%d:" % cookie + averages + structure
+    return b"%d:%b%b" % (cookie, *blocks)
 
 
 def is_related_by_rowid(db: sqlite3.Connection) -> bool:

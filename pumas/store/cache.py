@@ -136,10 +136,19 @@ class Cache:
             found = without_checksums(keys, values)
             if None in found:
                 lost = zip(keys, values, found, strict=True)
-                environment.note_damaged(table, [key for key, value, payload in lost if value is not None and payload is None])
+                damaged = [key for key, value, payload in lost if value is not None and payload is None]
+                environment.note_damaged(table, damaged)
             return found
 
         return environment.read(table, look_up, missing)
+
+    def keys(self, table: Table) -> list[bytes]:
+        """The keys of a table, in their order, as they stood at one moment."""
+        nothing: list[bytes] = []
+        environment = self._environment
+        if environment is None:
+            return nothing
+        return environment.read(table, lambda txn: list(txn.cursor().iternext(values=False)), nothing)
 
     def items(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Everything in a table, in order of keys, as it stood at one moment; held in memory."""
@@ -166,6 +175,16 @@ class Cache:
             ValueError: A key has not the length that the table wants.
         """
         return self._change(table, puts=items)
+
+    def update(self, table: Table, key: bytes, change: Callable[[bytes | None], bytes]) -> bool:
+        """Make a value of the one that is there, in one transaction: nobody writes in between. Else as `put_many`."""
+
+        def work(txn: Transaction, opened: Opened) -> None:
+            db = opened.tables[table]
+            before = without_checksum(key, txn.get(key, db=db))
+            txn.put(key, with_checksum(key, change(before)), db=db)
+
+        return self._environment is not None and self._environment.write(work)
 
     def replace_all(self, table: Table, items: Iterable[tuple[bytes, bytes]]) -> bool:
         """Empty a table and fill it, in one transaction; otherwise as `put_many`."""

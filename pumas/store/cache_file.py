@@ -38,11 +38,11 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import lmdb
 import xxhash
@@ -89,7 +89,7 @@ _VERSION = 1
 _PAGE_SIZES = frozenset(1 << power for power in range(9, 16))  # LMDB takes 512 to 32768
 _LOCK_BYTES = 20_480  # 317 readers
 VERIFIABLE_BYTES = 512 << 20  # 1 s: 100,000 models; making a larger one anew takes longer, but nobody waits for it
-_CHECKSUM_BYTES = 8
+_CHECKSUM = struct.Struct("<Q")
 _MAP_BYTES = 16 << 20  # at first; address space only, but on Windows, where it is the file's size
 _READERS = 256  # four processes with 64 threads
 _OPEN_WAIT_S = 2.0  # for a process that examines the file, or writes
@@ -114,29 +114,27 @@ class Table(Enum):
 def with_checksum(key: bytes, payload: bytes) -> bytes:
     """What is stored of a payload. The key is the seed: a value that came under another key doesn't hold."""
     seed = xxhash.xxh3_64_intdigest(key)
-    return xxhash.xxh3_64_intdigest(payload, seed).to_bytes(_CHECKSUM_BYTES, "little") + payload
+    return _CHECKSUM.pack(xxhash.xxh3_64_intdigest(payload, seed)) + payload
 
 
 def without_checksum(key: bytes, value: bytes | None) -> bytes | None:
     """The payload of what was stored; None when there is none, or it is damaged."""
-    if value is None:
-        return None
-    payload = value[_CHECKSUM_BYTES:]
-    # PERF: a digest is big-endian; turning it round takes half the time of making bytes of a number.
-    digest = xxhash.xxh3_64_digest(payload, xxhash.xxh3_64_intdigest(key))
-    return payload if value.startswith(digest[::-1]) else None
+    return without_checksums((key,), (value,))[0]
 
 
-def without_checksums(keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[bytes | None]:
-    """The payloads of many; mostly all are there and none is damaged."""
-    if None not in values:
-        # PERF: half the time of one after the other; with a page of hits that is a tenth of the whole answer.
-        whole = cast("Sequence[bytes]", values)
-        payloads = [value[_CHECKSUM_BYTES:] for value in whole]
-        digests = list(map(xxhash.xxh3_64_digest, payloads, map(xxhash.xxh3_64_intdigest, keys)))
-        if digests == [value[_CHECKSUM_BYTES - 1 :: -1] for value in whole]:
-            return cast("list[bytes | None]", payloads)
-    return list(map(without_checksum, keys, values))
+def without_checksums(keys: Sequence[bytes], values: Iterable[bytes | None]) -> list[bytes | None]:
+    """The same of many."""
+    # PERF: 0.25 us each; by a call for each value, or by bytes made of the number, 0.35.
+    size, stored, computed = _CHECKSUM.size, _CHECKSUM.unpack_from, xxhash.xxh3_64_intdigest
+    payloads: list[bytes | None] = []
+    for key, value in zip(keys, values, strict=True):
+        payload = None
+        if value is not None and len(value) >= size:
+            payload = value[size:]
+            if stored(value)[0] != computed(payload, computed(key)):
+                payload = None
+        payloads.append(payload)
+    return payloads
 
 
 def fault(folder: Path, *, is_alone: bool) -> str | None:

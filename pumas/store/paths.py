@@ -168,3 +168,8 @@ def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:
         if not resolved.is_relative_to(base.resolve()):
             raise InvalidInput(f"`{parameter}` leads out of the library", parameter=parameter)
     return resolved
+
+
+def readable(path: str | os.PathLike[str]) -> str:
+    """A path as a text that can be written anywhere: a name may hold bytes that are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

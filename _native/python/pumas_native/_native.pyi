@@ -235,7 +235,7 @@ def read_metadata_files(
         max_total_bytes: Once so much was read no more files are begun (a few hundred may be on their way).
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
-        cancel: Looked at between blocks of files.
+        cancel: Looked at between files.
 
     Raises:
         Cancelled: `cancel` was set.
@@ -315,7 +315,7 @@ def fingerprint_files(
     Args:
         paths: Regular files.
         workers: Threads; one per core (at most 8) when not given.
-        cancel: Looked at between blocks of files.
+        cancel: Looked at between files.
 
     Returns:
         For each path 32 bytes: inode u64 LE, size u64 LE, mtime_ns i64 LE, ctime_ns i64 LE (0 on Windows: inode and
@@ -346,7 +346,7 @@ class Headers:
     def problems(self) -> list[tuple[int, str, str]]:
         """Position of a file without a header, the kind of problem, and a sentence that does not name the file.
 
-        The kinds are `unreadable`, `not-a-file`, `unknown-format`, `cut`, `too-large` and `malformed`.
+        The kinds are `unreadable`, `not-regular`, `unknown-format`, `cut`, `too-large` and `malformed`.
         """
 
 def read_header(
@@ -359,7 +359,7 @@ def read_header(
     """Read the header of a GGUF or safetensors file, without the GIL.
 
     Args:
-        path: A regular file; a link is followed, nothing is waited for.
+        path: A regular file; a link is followed.
         detail: How much; each level holds what the one before does.
             `type`     `architecture`; of a GGUF file reading ends there, wherever damage lies behind it
             `keys`     `metadata`
@@ -388,6 +388,7 @@ def read_header(
 
     Raises:
         OSError: The file can't be opened or read (FileNotFoundError, PermissionError, …).
+        NotRegularFile: It is a folder, FIFO, socket or device; it was not opened.
         HeaderError: One of its kinds: the file gives no header.
         InvalidArgument: `detail` or `file_format` is none of those above.
 
@@ -417,7 +418,7 @@ def read_headers(
         file_format: The same.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
-        cancel: Looked at between blocks of 32 files.
+        cancel: Looked at between files.
 
     Raises:
         Cancelled: `cancel` was set.

@@ -7,7 +7,6 @@ InvalidArgument (ValueError)  bytes or columns handed in are not of the form ask
 NotRegularFile (OSError)      a folder, FIFO, socket or device was given as a file
 FileChangedError (OSError)    a file changed while it was read, so that there is no digest
 HeaderError (ValueError)      a file gives no header
-├── NotAFile                  it is a folder, a FIFO, a socket or a device
 ├── UnknownFormat             it does not begin as a file of a known format, or of the one asked for
 ├── HeaderCut                 it ends before its header does, or promises more than it holds
 ├── HeaderTooLarge            a count or a length is over its limit
@@ -32,7 +31,7 @@ class InvalidArgument(ValueError):
 
 
 class NotRegularFile(OSError):
-    """A folder, FIFO, socket or device was given as a file; it was not read. `filename` names it."""
+    """A folder, FIFO, socket or device was given as a file; it was not opened. `filename` names it."""
 
 
 class FileChangedError(OSError):
@@ -54,10 +53,6 @@ class HeaderError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.offence}"
-
-
-class NotAFile(HeaderError):
-    """It is a folder, a FIFO, a socket or a device; nothing was waited for."""
 
 
 class UnknownFormat(HeaderError):

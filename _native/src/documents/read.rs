@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::columns::{columns_of, Columns};
 use super::json::parse;
 use crate::control::Control;
-use crate::parallel;
+use crate::{parallel, regular};
 
 /// What a document may cost.
 #[derive(Debug, Clone, Copy)]
@@ -112,11 +112,7 @@ fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it vanished".to_owned(),
         io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-        _ => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            format!("it can't be read: {text}")
-        }
+        _ => format!("it can't be read: {}", regular::text_of(error)),
     }
 }
 

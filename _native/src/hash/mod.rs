@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::control::Control;
+use crate::regular::Refusal;
 
 mod batch;
 mod buffer;
@@ -51,12 +52,19 @@ pub enum HashError {
 pub enum FileError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("it is a folder, not a regular file")]
-    Folder,
     #[error("it is a {0}, not a regular file")]
     NotRegular(&'static str),
     #[error("it changed while it was read")]
     Changed,
+}
+
+impl From<Refusal> for FileError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Io(error) => Self::Io(error),
+            Refusal::NotRegular(kind) => Self::NotRegular(kind),
+        }
+    }
 }
 
 /// What is computed, and how.

@@ -1,10 +1,11 @@
 //! One file that is read from its beginning to its end, and was not changed meanwhile.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::FileError;
+use crate::regular;
 
 /// A shorter file is read in so few calls that the system needs no advice.
 #[cfg(target_os = "linux")]
@@ -28,20 +29,13 @@ pub struct Source {
 
 /// The fingerprint of a regular file, links followed.
 pub fn fingerprint(path: &Path) -> Result<Fingerprint, FileError> {
-    let metadata = fs::metadata(path)?;
-    check_kind(&metadata)?;
-    Ok(fingerprint_of(&metadata))
+    Ok(fingerprint_of(&regular::look_at(path)?))
 }
 
 impl Source {
     /// Opens a regular file; a link is followed. Anything else is refused without waiting for it.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        // SECURITY: opening a device may already do something, so it is looked at first; what was opened in the
-        // end is looked at again.
-        check_kind(&fs::metadata(path)?)?;
-        let file = open_without_waiting(path)?;
-        let metadata = file.metadata()?;
-        check_kind(&metadata)?;
+        let (file, metadata) = regular::open(path)?;
         let source = Self {
             before: fingerprint_of(&metadata),
             device: device_of(&metadata),
@@ -103,45 +97,6 @@ impl Source {
 
     #[cfg(not(target_os = "linux"))]
     fn advise(&self) {}
-}
-
-fn check_kind(metadata: &Metadata) -> Result<(), FileError> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    if metadata.is_dir() {
-        return Err(FileError::Folder);
-    }
-    Err(FileError::NotRegular(kind_of(metadata)))
-}
-
-#[cfg(unix)]
-fn kind_of(metadata: &Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_fifo() {
-        "FIFO"
-    } else if kind.is_socket() {
-        "socket"
-    } else {
-        "device"
-    }
-}
-
-#[cfg(not(unix))]
-fn kind_of(_: &Metadata) -> &'static str {
-    "device"
-}
-
-#[cfg(unix)]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-}
-
-#[cfg(not(unix))]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }
 
 #[cfg(unix)]

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::regular::{self, Refusal};
+
 /// Characters of a name from a file that a message shows.
 const SHOWN: usize = 100;
 
@@ -12,8 +14,8 @@ const SHOWN: usize = 100;
 pub enum HeaderError {
     #[error("it can't be read: {text}")]
     Unreadable { code: i32, text: String },
-    #[error("it is {0}, not a file")]
-    NotAFile(&'static str),
+    #[error("it is a {0}, not a regular file")]
+    NotRegular(&'static str),
     #[error("it does not begin as {0}")]
     UnknownFormat(&'static str),
     #[error("it ends in the middle of {what} (byte {position})")]
@@ -69,7 +71,7 @@ pub enum HeaderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Unreadable,
-    NotAFile,
+    NotRegular,
     UnknownFormat,
     Cut,
     TooLarge,
@@ -80,7 +82,7 @@ impl HeaderError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreadable { .. } => Kind::Unreadable,
-            Self::NotAFile(_) => Kind::NotAFile,
+            Self::NotRegular(_) => Kind::NotRegular,
             Self::UnknownFormat(_) => Kind::UnknownFormat,
             Self::Cut { .. } | Self::Promised { .. } => Kind::Cut,
             Self::OverLimit { .. } => Kind::TooLarge,
@@ -91,9 +93,16 @@ impl HeaderError {
 
 impl From<io::Error> for HeaderError {
     fn from(error: io::Error) -> Self {
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-        Self::Unreadable { code: error.raw_os_error().unwrap_or(0), text }
+        Self::Unreadable { code: error.raw_os_error().unwrap_or(0), text: regular::text_of(&error) }
+    }
+}
+
+impl From<Refusal> for HeaderError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Io(error) => error.into(),
+            Refusal::NotRegular(kind) => Self::NotRegular(kind),
+        }
     }
 }
 

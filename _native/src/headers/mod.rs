@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 pub use self::error::{HeaderError, Kind};
 pub use self::window::ReadAt;
 
-use self::window::{open, Window};
+use self::window::Window;
 use crate::control::Control;
-use crate::parallel;
+use crate::{parallel, regular};
 
 /// Bytes of what is listed at a caller's wish (names, tensors, whole arrays), and of all metadata.
 const MAX_ANSWER_BYTES: u64 = 32 << 20;
@@ -67,8 +67,8 @@ thread_local! {
 /// # Errors
 /// What keeps the file from having a header.
 pub fn read_header(path: &Path, options: Options) -> Result<Vec<u8>, HeaderError> {
-    let (file, length) = open(path)?;
-    read_from(&file, length, options)
+    let (file, metadata) = regular::open(path)?;
+    read_from(&file, metadata.len(), options)
 }
 
 /// Reads many headers; results in the order of `paths`, one unit of progress each.

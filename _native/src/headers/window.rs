@@ -1,8 +1,7 @@
 //! A file as a moving window: every read is checked against what is left before anything is allocated.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use super::error::{within, HeaderError};
 
@@ -40,34 +39,6 @@ impl ReadAt for [u8] {
         bytes[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
-}
-
-/// Opens a regular file and tells its size; a link is followed, nothing is waited for.
-pub fn open(path: &Path) -> Result<(File, u64), HeaderError> {
-    let file = open_without_waiting(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(HeaderError::NotAFile("a folder"));
-    }
-    if !metadata.is_file() {
-        return Err(HeaderError::NotAFile("a FIFO, a socket or a device"));
-    }
-    Ok((file, metadata.len()))
-}
-
-#[cfg(unix)]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // Opening a FIFO returns at once, though nobody writes it.
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-}
-
-#[cfg(not(unix))]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    if path.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    OpenOptions::new().read(true).open(path)
 }
 
 /// The window; it never goes past `length`, nor past `limit`.

@@ -2,7 +2,7 @@
 //! and Ctrl-C is seen.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use crate::control::{CancelFlag, Control};
 use crate::hash::HashError;
 use crate::headers::{HeaderError, Kind};
+use crate::regular::FOLDER;
 use crate::scan::{ChangesError, ScanError};
 
 import_exception!(pumas_native.errors, NativeError);
@@ -23,7 +24,7 @@ import_exception!(pumas_native.errors, ScanFailed);
 import_exception!(pumas_native.errors, HeaderCut);
 import_exception!(pumas_native.errors, HeaderMalformed);
 import_exception!(pumas_native.errors, HeaderTooLarge);
-import_exception!(pumas_native.errors, NotAFile);
+import_exception!(pumas_native.errors, NotRegularFile);
 import_exception!(pumas_native.errors, UnknownFormat);
 
 /// Time between two looks at signals and progress: 20 a second.
@@ -100,19 +101,40 @@ impl From<Failure> for PyErr {
 }
 
 fn header_exception(path: PathBuf, error: &HeaderError) -> PyErr {
-    let path = path.into_os_string();
-    if let HeaderError::Unreadable { code, text } = error {
-        // Python makes a FileNotFoundError or the like of it.
-        return PyOSError::new_err((*code, text.clone(), path));
+    match error {
+        HeaderError::Unreadable { code, text } => return unreadable(&path, *code, text.clone()),
+        HeaderError::NotRegular(kind) => return not_regular(&path, kind, error.to_string()),
+        _ => {}
     }
-    let facts = (path, error.to_string());
+    let facts = (path.into_os_string(), error.to_string());
     match error.kind() {
-        Kind::NotAFile => NotAFile::new_err(facts),
         Kind::UnknownFormat => UnknownFormat::new_err(facts),
         Kind::Cut => HeaderCut::new_err(facts),
         Kind::TooLarge => HeaderTooLarge::new_err(facts),
         _ => HeaderMalformed::new_err(facts),
     }
+}
+
+/// A file that the system does not let us read; Python makes a `FileNotFoundError` or the like of it.
+pub fn unreadable(path: &Path, code: i32, text: String) -> PyErr {
+    PyOSError::new_err((code, text, path.as_os_str().to_owned()))
+}
+
+/// A folder, FIFO, socket or device that was given as a file.
+pub fn not_regular(path: &Path, kind: &str, text: String) -> PyErr {
+    let code = if kind == FOLDER { errno::EISDIR } else { errno::EINVAL };
+    NotRegularFile::new_err((code, text, path.as_os_str().to_owned()))
+}
+
+#[cfg(unix)]
+pub use libc as errno;
+
+#[cfg(not(unix))]
+pub mod errno {
+    pub const EIO: i32 = 5;
+    pub const EAGAIN: i32 = 11;
+    pub const EISDIR: i32 = 21;
+    pub const EINVAL: i32 = 22;
 }
 
 /// Runs `work` on a thread of its own while this one, without the GIL, waits and ticks.

@@ -4,17 +4,16 @@
 
 use std::path::{Path, PathBuf};
 
-use pyo3::exceptions::PyOSError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::boundary::{run, CancelToken, Failure};
+use super::boundary::{errno, not_regular, run, unreadable, CancelToken, Failure};
 use crate::hash::{self, Algorithms, FileError, Fingerprint, Hashed, Kernel, Plan};
 use crate::parallel::default_workers;
+use crate::regular;
 
 import_exception!(pumas_native.errors, FileChangedError);
-import_exception!(pumas_native.errors, NotRegularFile);
 
 /// A problem: the file's place in the call, and what reading it would have raised.
 type Problem = (usize, Py<PyAny>);
@@ -194,26 +193,13 @@ fn hex<const N: usize>(digest: Option<&[u8; N]>) -> String {
 
 /// The exception that says what was wrong with a file, its name in `filename`.
 fn raised(error: &FileError, path: &Path) -> PyErr {
-    let path = path.as_os_str().to_owned();
-    let text = error.to_string();
     match error {
         FileError::Io(error) => {
-            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            PyOSError::new_err((error.raw_os_error().unwrap_or(errno::EIO), text, path))
+            unreadable(path, error.raw_os_error().unwrap_or(errno::EIO), regular::text_of(error))
         }
-        FileError::Folder => NotRegularFile::new_err((errno::EISDIR, text, path)),
-        FileError::NotRegular(_) => NotRegularFile::new_err((errno::EINVAL, text, path)),
-        FileError::Changed => FileChangedError::new_err((errno::EAGAIN, text, path)),
+        FileError::NotRegular(kind) => not_regular(path, kind, error.to_string()),
+        FileError::Changed => {
+            FileChangedError::new_err((errno::EAGAIN, error.to_string(), path.as_os_str().to_owned()))
+        }
     }
-}
-
-#[cfg(unix)]
-use libc as errno;
-
-#[cfg(not(unix))]
-mod errno {
-    pub const EIO: i32 = 5;
-    pub const EAGAIN: i32 = 11;
-    pub const EISDIR: i32 = 21;
-    pub const EINVAL: i32 = 22;
 }

@@ -65,7 +65,7 @@ fn columns(py: Python<'_>, read: &[Result<Vec<u8>, HeaderError>]) -> PyResult<He
 fn kind(error: &HeaderError) -> &'static str {
     match error.kind() {
         Kind::Unreadable => "unreadable",
-        Kind::NotAFile => "not-a-file",
+        Kind::NotRegular => "not-regular",
         Kind::UnknownFormat => "unknown-format",
         Kind::Cut => "cut",
         Kind::TooLarge => "too-large",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -71,6 +72,14 @@ def test_bad_files_are_told_and_hide_no_others(pumas, tmp_path):
         (f"{tmp_path}/missing", None, "No such file or directory"),
         (f"{tmp_path}/a", SHA256, None),
     ]
+
+
+def test_a_name_that_is_no_text_is_told(pumas, tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"\xff")
+    with open(path, "wb") as file:
+        file.write(b"GGUF")
+    code, out, _ = pumas("hash", os.fsdecode(path), "--json")
+    assert (code, [(one["path"], one["sha256"]) for one in json.loads(out)]) == (0, [(f"{tmp_path}/\\xff", SHA256)])
 
 
 def test_an_unknown_algorithm_is_wrong_use(pumas, tmp_path):

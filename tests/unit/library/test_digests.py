@@ -134,6 +134,29 @@ def test_files_outside_the_library_are_not_kept(tmp_path, path, library, cache, 
     assert cache.info().entries["digests"] == 1
 
 
+def test_one_file_is_known_by_one_name(path, library, cache, clock):
+    (library / "llm" / ".hidden").write_bytes(b"hidden")
+    outside = library.parent / "outside.gguf"
+    outside.write_bytes(b"outside")
+    odd = [
+        f"{library}//{NAME}",
+        f"{library}/./{NAME}",
+        f"{library}/llm/../{NAME}",
+        f"{library}/llm/.hidden",
+        f"{library}/../{outside.name}",
+        f"{path}/",
+        f"{library}/",
+    ]
+    found = digest_files([*odd, path], library=library, cache=cache)
+    assert [one.sha256 and one.sha256[:4] for one in found] == [
+        hashlib.sha256(text).hexdigest()[:4] if text else None
+        for text in (b"GGUF", b"GGUF", b"GGUF", b"hidden", b"outside", None, None, b"GGUF")
+    ]
+    assert [one.path for one in found] == [*odd, str(path)]
+    keys = {key for key, _ in cache.items(Table.DIGESTS)}
+    assert keys == {path_key(NAME), path_key("llm/.hidden")}
+
+
 def test_one_bad_file_hides_no_other(path, library, cache, clock):
     paths = [library / "missing", path, library]
     for given in ({"library": library, "cache": cache}, {}):
@@ -164,6 +187,15 @@ def test_progress_is_told_in_bytes_of_what_is_read(path, library, cache, clock):
     digest_files([path], library=library, cache=cache)
     digest_files([path, other], library=library, cache=cache, progress=progress)
     assert told[-1] == (100_000, 100_000)
+
+
+def test_progress_does_not_begin_again_for_files_that_lie_elsewhere(path, library, cache, clock, tmp_path):
+    told: list[tuple[int, int]] = []
+    outside = tmp_path / "outside"
+    outside.write_bytes(bytes(1000))
+    digest_files([outside, path], library=library, cache=cache, progress=lambda *counts: told.append(counts))
+    assert told == sorted(told)
+    assert told[-1] == (1004, 1004)
 
 
 def test_cancelled_work_gives_nothing(path, library, cache, clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
@@ -32,10 +33,13 @@ def test_format(first, name, expected):
     assert format_of(first, name) == expected
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path):
+def test_what_is_no_file_is_refused_at_once_and_not_opened(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(OSError, match="Not a regular file"):
-        first_bytes(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))  # whoever opened it would be told that there is no such device
+        for name in ("fifo", "socket"):
+            with pytest.raises(OSError, match="Not a regular file"):
+                first_bytes(tmp_path / name)
     with pytest.raises(IsADirectoryError):
         first_bytes(tmp_path)
     checked = validate_file_type(tmp_path / "fifo")

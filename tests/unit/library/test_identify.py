@@ -62,7 +62,7 @@ def test_formats_and_problems(files):
         ("model_index.json", "pipeline", None),
         ("m.safetensors.index.json", "shard_index", None),
         ("bad.index.json", "unknown", "it is no index of shards: Object missing required field `weight_map`"),
-        ("folder", "unknown", "it is a folder, not a file"),
+        ("folder", "unknown", "it is a folder, not a regular file"),
         ("fifo.index.json", "unknown", "it can't be read: Not a regular file"),
         ("gone", "unknown", "it can't be read: No such file or directory"),
     ]

@@ -118,7 +118,13 @@ def test_a_pipeline_of_another_form(write, document):
         read_pipeline(write(document))
 
 
-@pytest.mark.parametrize("read", [read_pipeline, read_shard_index])
-def test_a_document_without_end(read, write):
+@pytest.mark.parametrize(("read", "longest"), [(read_pipeline, 1 << 20), (read_shard_index, 32 << 20)])
+def test_a_document_without_end(read, longest, write):
     with pytest.raises(Damaged, match="larger than"):
-        read(write(b" " * ((16 << 20) + 1)))
+        read(write(b" " * (longest + 1)))
+
+
+def test_tensors_without_end(write):
+    tensors = ",".join(f'"{number:x}":"a"' for number in range(250_001))
+    with pytest.raises(Damaged, match="more than 250000 tensors"):
+        read_shard_index(write(f'{{"weight_map":{{{tensors}}}}}'.encode()))

@@ -21,7 +21,7 @@ from pumas.library import inventory, known, verify
 from pumas.library.known import recall, remember
 from pumas.library.verify import Scope, verify_library
 from pumas.models import VerifyReport
-from pumas.store.cache import open_cache
+from pumas.store.cache import Table, open_cache
 from pumas.store.paths import Layout
 
 DAY_S = 86_400.0
@@ -203,6 +203,36 @@ def test_missing_extra_and_unreadable_files(run, folder):
     assert "not a regular file" in next(one.what for one in report.findings if one.kind == "unreadable")
 
 
+@pytest.mark.parametrize("name", [".gitattributes", "unet/.cache"])
+def test_a_hidden_file_that_the_document_names_is_looked_at(run, library, name):
+    folder = _write(library, "llm/llama/One", {"unet/one.gguf": b"one", name: b"hidden"})
+    assert [(run().read_files, run().findings) for _ in range(2)] == [(2, ()), (0, ())]
+    (folder / name).write_bytes(b"HIDDEN")
+    assert _told(run()) == [("edited", f"llm/llama/One/{name}")]
+    (folder / name).unlink()
+    assert _told(run()) == [("missing", f"llm/llama/One/{name}")]
+    os.mkfifo(folder / name)
+    assert _told(run()) == [("unreadable", f"llm/llama/One/{name}")]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../.secret", "/.x", ".git/x", "nothing/.x", ".x\\..\\y", ".x:y", ".x\0y"])
+def test_a_hidden_name_that_leads_elsewhere_is_missing(run, folder, library, name):
+    (library / "llm" / "llama" / ".secret").write_text("x")
+    (folder / ".git").symlink_to(library / "llm")
+    _change(folder, lambda document: document["files"].append({"name": name}))
+    report = run()
+    assert (report.read_files, _told(report)) == (2, [("missing", f"llm/llama/One/{name}")])
+
+
+@pytest.mark.parametrize("digest", [0, False, {}, [], " ", 7, "no digest", ["x"], {"a": 1}])
+def test_what_is_recorded_in_place_of_a_digest_is_not_replaced_either(run, folder, digest):
+    _change(folder, lambda document: document["files"][1].update(sha256=digest, blake3=None))
+    before = (folder / "metadata.json").read_bytes()
+    report = run(records=True)
+    assert (report.recorded_files, report.unrecorded_files, report.findings) == (0, 1, ())
+    assert (folder / "metadata.json").read_bytes() == before
+
+
 def test_a_note_is_no_problem(run, folder):
     (folder / "notes.txt").write_text("mine")
     report = run()
@@ -362,6 +392,22 @@ def test_files_read_too_long_ago_are_read_again(run, folder, library, clock):
     assert run(max_age_s=30 * DAY_S).read_files == 0
 
 
+def test_files_read_while_the_clock_was_ahead_are_read_by_a_full_verification(run, folder, clock):
+    clock.ahead_s += 3650 * DAY_S
+    assert run().read_files == 2
+    clock.ahead_s -= 3650 * DAY_S
+    assert run(is_full=True).read_files == 2
+    clock.ahead_s += DAY_S
+    assert run(max_age_s=2 * DAY_S).read_files == 0
+
+
+def test_a_file_whose_time_is_yet_to_come_is_read_once(run, folder):
+    os.utime(folder / "one.gguf", (2**32, 2**32))
+    assert [run().read_files for _ in range(2)] == [2, 0]
+    (folder / "one.gguf").write_bytes(b"GGUF two")
+    assert _told(run()) == [("edited", "llm/llama/One/one.gguf")]
+
+
 class _Ticks:
     """A clock that goes on by a second each time it is looked at."""
 
@@ -410,6 +456,25 @@ def test_files_that_were_left_are_read_by_the_next_run(run, folder):
         report = run(budget_s=0)
         assert (report.read_files, report.left_files, report.left_bytes, report.findings) == (0, 2, 10, ())
     assert run().read_files == 2
+
+
+def test_a_full_verification_forgets_what_is_gone(run, folder, library, clock):
+    def known_files() -> int:
+        with closing(open_cache(library, is_writable=True, fallback=None)) as cache:
+            return len(cache.keys(Table.DIGESTS)) - 1  # without the stamps of the models
+
+    other = _write(library, "llm/llama/Two", {"two.gguf": b"two"})
+    run()
+    assert known_files() == 3
+    shutil.rmtree(other)
+    clock.ahead_s += 31 * DAY_S
+    assert run().read_files == 0
+    assert known_files() == 3, "an unchanged library costs no more"
+    assert run(is_full=True, budget_s=0).left_files == 2
+    assert known_files() == 3
+    run(is_full=True)
+    assert known_files() == 2
+    assert run().unchanged_files == 2
 
 
 class _CancelledAfter(Progress):

@@ -120,6 +120,11 @@ SAFETENSORS_FAULTS = {
     "deep metadata": (safetensors(f'{{"__metadata__":{{"a":{deep(64)}}}}}'), WRONG, "deeper than 64"),
     "deep tensor": (safetensors(f'{{"a":{{"b":{deep(100_000)}}}}}'), WRONG, "deeper than 64"),
     "deep header": (safetensors(deep(100_000)), WRONG, "not a JSON object"),
+    "metadata without end": (
+        safetensors({"__metadata__": {f"{number}": "" for number in range(65_537)}}),
+        LARGE,
+        "65537 parts of metadata, more than 65536",
+    ),
     "metadata twice": (safetensors('{"__metadata__":{},"__metadata__":{}}'), WRONG, "stands in it twice"),
     "metadata with a number": (safetensors({"__metadata__": {"a": 1}}), WRONG, "object of texts"),
     "metadata is a list": (safetensors({"__metadata__": ["a"]}), WRONG, "object of texts"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -253,12 +255,23 @@ def check_cuts(data: bytes, header_bytes: int, folder: Path) -> None:
             assert facts["missing_bytes"] == len(data) - length
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path):
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    for path, what in ((tmp_path, "a folder"), (fifo, "a FIFO"), (Path("/dev/zero"), "a device")):
-        with pytest.raises(errors.NotAFile, match=what):
-            pumas_native.read_header(path)
+@pytest.mark.skipif(sys.platform != "linux", reason="what there is to be refused differs between systems")
+def test_what_is_no_file_is_refused_at_once_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))  # whoever opened it would be told that there is no such device
+        for path, number, kind in (
+            (tmp_path, errno.EISDIR, "folder"),
+            (tmp_path / "fifo", errno.EINVAL, "FIFO"),
+            (tmp_path / "socket", errno.EINVAL, "socket"),
+            (Path("/dev/zero"), errno.EINVAL, "device"),
+        ):
+            with pytest.raises(errors.NotRegularFile) as caught:
+                pumas_native.read_header(path)
+            assert (caught.value.errno, caught.value.filename) == (number, str(path))
+            told = f"it is a {kind}, not a regular file"
+            assert caught.value.strerror == told
+            assert pumas_native.read_headers([path]).problems == [(0, "not-regular", told)]
 
 
 def test_what_can_not_be_opened_is_an_error_of_the_system(tmp_path):
@@ -298,6 +311,20 @@ def test_many(tmp_path):
     assert pumas_native.read_headers([]).facts == []
 
 
+def test_a_cancel_is_seen_between_files_that_take_long(tmp_path):
+    path = tmp_path / "model"  # a million arrays in an array: 20 ms
+    path.write_bytes(V3.start(0, 1) + V3.text("k") + V3.pack("IIQ", 9, 9, 1 << 20) + V3.pack("IQ", 0, 0) * (1 << 20))
+    token, told = pumas_native.CancelToken(), []
+
+    def progress(done: int) -> None:
+        told.append(done)
+        token.cancel()
+
+    with pytest.raises(errors.Cancelled):
+        pumas_native.read_headers([path] * 100, workers=1, progress=progress, cancel=token)
+    assert told[-1] < 32
+
+
 def test_kinds_of_problems(tmp_path):
     faults = [b"GGUF", V3.start(0, 65_537) + bytes(65_537 * 13), b"GGUF\x04" + bytes(19), b"x"]
     paths = [tmp_path, tmp_path / "missing"]
@@ -305,7 +332,7 @@ def test_kinds_of_problems(tmp_path):
         paths.append(tmp_path / f"{number}")
         paths[-1].write_bytes(data)
     kinds = [kind for _, kind, _ in pumas_native.read_headers(paths).problems]
-    assert kinds == ["not-a-file", "unreadable", "cut", "too-large", "malformed", "unknown-format"]
+    assert kinds == ["not-regular", "unreadable", "cut", "too-large", "malformed", "unknown-format"]
 
 
 def test_work_ends_when_cancelled(tmp_path):

@@ -107,6 +107,22 @@ def test_rows_come_in_order_of_number(opened):
     assert order == [2, 255, 300, 70_000, (1 << 64) - 1]
 
 
+def test_an_update_loses_none_of_another_thread(opened):
+    cache = opened()
+
+    def count() -> None:
+        for _ in range(30):
+            cache.update(Table.META, b"count", lambda before: str(int(before or b"0") + 1).encode())
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get(Table.META, b"count") == b"90"
+    assert b"count" in cache.keys(Table.META)
+
+
 def test_replacing_leaves_nothing_of_before(opened):
     cache = opened()
     cache.put_many(Table.RECORDS, rows(50))

@@ -14,6 +14,10 @@ const MAX_DEPTH: usize = 64;
 /// Bytes of the longest copy; what trainers note of a dataset comes to two million.
 const MAX_COPY: u64 = 8 << 20;
 
+/// Most members and elements of a copy, all levels together: they take more memory than their bytes, wherever the copy
+/// is read. Trainers note a hundred.
+const MAX_PARTS: u64 = 1 << 16;
+
 /// Takes one value.
 pub struct Copier<'s, 'o> {
     scan: &'s mut Scan,
@@ -31,6 +35,15 @@ impl<'s, 'o> Copier<'s, 'o> {
         let Some(out) = self.out.as_mut() else { return Ok(()) };
         write(out);
         within("bytes of metadata", out.len() as u64, MAX_COPY).map_err(|failure| self.scan.fail(failure))
+    }
+
+    /// Counts a member or an element of a copy.
+    fn part<E: Error>(&mut self) -> Result<(), E> {
+        if self.out.is_none() {
+            return Ok(());
+        }
+        self.scan.parts += 1;
+        within("parts of metadata", self.scan.parts, MAX_PARTS).map_err(|failure| self.scan.fail(failure))
     }
 
     /// Takes note of a value in an object that is no text.
@@ -117,6 +130,7 @@ impl<'de> Visitor<'de> for Copier<'_, '_> {
                 return self.write(|out| out.push(b']'));
             }
             is_first = false;
+            self.part()?;
         }
     }
 
@@ -128,6 +142,7 @@ impl<'de> Visitor<'de> for Copier<'_, '_> {
         while let Some(key) = map.next_key_seed(Text)? {
             self.comma(is_first)?;
             is_first = false;
+            self.part()?;
             self.write(|out| push_text(out, &key))?;
             self.write(|out| out.push(b':'))?;
             map.next_value_seed(self.inner())?;

@@ -52,6 +52,8 @@ pub struct Scan {
     has_metadata: bool,
     /// The object that was read last holds more than texts.
     pub(super) has_other: bool,
+    /// Members and elements that were copied.
+    pub(super) parts: u64,
     /// The shape of the tensor that is read.
     shape: Vec<u64>,
     /// The tensor whose form is wrong.
@@ -68,6 +70,7 @@ impl Scan {
             metadata: None,
             has_metadata: false,
             has_other: false,
+            parts: 0,
             shape: Vec::new(),
             at: String::new(),
             failure: None,
