@@ -18,6 +18,7 @@ from pumas.search.tokenizer import Tokenizer
 _SCORES = 2000
 _QUERIES = 200  # at most, for so many scores
 _MAX_POSTINGS = 20_000  # of a term: FTS5 needs 5 ms for as many
+_MAX_BYTES = 1_000  # of a term: six of them are no query too long
 
 
 def check_scores(db: sqlite3.Connection, postings: Postings) -> int:
@@ -59,9 +60,9 @@ def _queries(postings: Postings) -> Iterator[str]:
 
 
 def _text(postings: Postings, token: int) -> str:
-    """The text of a token without its end mark; empty where FTS5 would take long over it."""
+    """The text of a token without its end mark; empty where FTS5 would take long over it, or no query may be so long."""
     arrays, term = postings.arrays, token & 0x7FFFFFFF
-    if arrays["post_starts"][term + 1] - arrays["post_starts"][term] > _MAX_POSTINGS:
-        return ""
     text = arrays["term_bytes"][arrays["term_starts"][term] : arrays["term_starts"][term + 1]]
+    if len(text) > _MAX_BYTES or arrays["post_starts"][term + 1] - arrays["post_starts"][term] > _MAX_POSTINGS:
+        return ""
     return text.tobytes().decode("utf-8", "replace").strip(chr(0xFFFD))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
 from threading import Barrier, Thread
@@ -9,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from support.corpora import expected, make_table
+from support.corpora import expected, make_table, new_table
 
 from pumas.errors import InvalidInput
 from pumas.search.leaves import NotReadable
@@ -77,6 +78,20 @@ def test_the_tokenizer_cuts_as_sqlite(db):
 def test_scores_are_compared(db):
     postings = build_postings(db)
     assert check_scores(db, postings) > 500
+
+
+def test_words_longer_than_a_query_may_be_are_no_hindrance():
+    """A description may hold a picture in base 16."""
+    with closing(new_table()) as db:
+        for number in range(40):
+            document = json.dumps({"description": f"{number:05}" * 2200})
+            values = (f"m{number}", document)
+            db.execute("INSERT INTO models VALUES (?, '', '', '', 'llm', '[]', '{}', ?, '')", values)
+        postings = build_postings(db)
+        assert check_scores(db, postings) > 500
+        ranker = Ranker(postings, Tokenizer())
+        page = ranker.rank("000170001700017", limit=10)
+        assert list(zip(page.rowids, page.ranks, strict=True)) == expected(db, "000170001700017")
 
 
 def test_scores_that_differ_are_refused(db):
