@@ -172,6 +172,17 @@ def test_what_is_too_large_to_be_ranked_is_left_to_fts5(api, library):
     assert not api._root.ranked.needs_fill, "it is not tried again and again"
 
 
+def test_what_cannot_be_decoded_is_left_to_fts5(api, library):
+    with closing(sqlite3.connect(library / "models.db")) as db, db:
+        values = ("odd/f/Odd", "odd", "odd", "[]", "{}", "{}")
+        db.execute("INSERT INTO models VALUES (?, '', ?, ?, CAST(x'ff' AS TEXT), ?, ?, ?, '')", values)
+    before = api.search_models_fts("llama").total_count
+    _rank(api)
+    assert _page(api, "llama") is None
+    assert api.search_models_fts("llama").total_count == before
+    assert not api._root.ranked.needs_fill, "it is not tried again and again"
+
+
 def test_an_index_made_again_is_not_answered_from_what_was_kept_for_the_old_one(api, library):
     """Its file may get the number of the old one, and its counters the same values."""
     api.prepare_answers()
