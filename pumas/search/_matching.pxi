@@ -162,13 +162,17 @@ cdef class Matches:
         """
         cdef uint32_t term = words[word]
         cdef Py_ssize_t i, k, kept = at, posting = a._post_starts[term], occurrence = a._next_starts[term]
+        cdef Py_ssize_t end = a._post_starts[term + 1]
         cdef uint32_t document, before, count, pairs, found
         for i in range(at, stop):
             document = self._lists[i] >> 8
             before = self._lists[i] & MANY
-            while a._posts[posting] >> 8 < document:
+            while posting < end and a._posts[posting] >> 8 < document:
                 occurrence += self._all_of(a, a._posts[posting], term)
                 posting += 1
+            # `find_fault` does not compare `next` with the postings: a file may say that a term follows where it isn't.
+            if posting == end or a._posts[posting] >> 8 != document:
+                continue
             count = self._all_of(a, a._posts[posting], term)
             pairs = 0
             for k in range(occurrence, occurrence + count):
@@ -204,22 +208,19 @@ cdef class Matches:
 
     def count_among(self, const uint32_t[::1] documents not None):
         cdef Py_ssize_t i, p
-        cdef _Phrase* one
-        counts = [0] * self.phrases
-        for p in range(self.phrases):
-            one = &self._phrases[p]
-            if one.source == NOTHING:
-                continue
+        cdef const _Phrase* one
+        cdef Py_ssize_t[::1] counts = np.zeros(max(self.phrases, 1), np.intp)
+        for i in range(documents.shape[0]):
+            if documents[i] >= self._arrays.documents:
+                raise ValueError("a document is out of range")
+        with nogil:
             for i in range(documents.shape[0]):
-                if documents[i] >= self._arrays.documents:
-                    raise ValueError("a document is out of range")
-                counts[p] += (
-                    self._arrays._occurrences(
+                for p in range(self.phrases):
+                    one = &self._phrases[p]
+                    counts[p] += one.source != NOTHING and self._arrays._occurrences(
                         documents[i], &self._words[0] + one.first_word, one.words, one.low, one.high
-                    )
-                    > 0
-                )
-        return counts
+                    ) > 0
+        return [counts[p] for p in range(self.phrases)]
 
     def rank(self, list counts not None, int64_t rows, int64_t tokens, Py_ssize_t limit, *, types=None, documents=None, Py_ssize_t kept=-1):
         cdef Arrays a = self._arrays
@@ -375,29 +376,29 @@ cdef class Matches:
         self, Arrays a, _Heap heap, _Filter chosen, double[::1] sums, uint32_t first, Py_ssize_t size
     ) noexcept nogil:
         """Offer the sums of a block and leave zeros."""
-        cdef Py_ssize_t i, chunk, chunks, total = 0
+        cdef Py_ssize_t i, chunk, chunks = (size + 63) // 64, total
         cdef unsigned char[CHUNKS] above
         cdef double least = heap.scores[0] if heap.size == heap.room else 0.0
-        cdef bint is_filtered = chosen.has_types or chosen.has_documents
         if heap.room == 0:
             least = 1e300
-        if is_filtered:
+        # PERF: after one change every search is filtered, until the base is made again: 3.8 ms, not 8.4, for five words
+        # and 1 M models.
+        if chosen.has_types:
             for i in range(size):
-                if sums[i] > 0.0 and self._is_chosen(a, first + <uint32_t>i, chosen):
-                    total += 1
+                sums[i] *= chosen.types[a._types[first + i]] != 0
+        if chosen.has_documents:
+            for i in range(size):
+                sums[i] *= chosen.documents[first + i] != 0
+        # Behind `size` there are zeros.
+        total = pumas_count_sums(&sums[0], chunks, least, &above[0])
+        for chunk in range(chunks):
+            if not above[chunk]:
+                continue
+            for i in range(chunk * 64, chunk * 64 + 64):
+                if sums[i] > least:
                     heap.offer(sums[i], first + <uint32_t>i)
-        else:
-            # Behind `size` there are zeros.
-            chunks = (size + 63) // 64
-            total = pumas_count_sums(&sums[0], chunks, least, &above[0])
-            for chunk in range(chunks):
-                if not above[chunk]:
-                    continue
-                for i in range(chunk * 64, chunk * 64 + 64):
-                    if sums[i] > least:
-                        heap.offer(sums[i], first + <uint32_t>i)
-                        if heap.size == heap.room:
-                            least = heap.scores[0]
+                    if heap.size == heap.room:
+                        least = heap.scores[0]
         memset(&sums[0], 0, size * sizeof(double))
         return total
 

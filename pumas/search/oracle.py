@@ -60,7 +60,7 @@ def _queries(postings: Postings) -> Iterator[str]:
 
 
 def _text(postings: Postings, token: int) -> str:
-    """The text of a token without its end mark; empty where FTS5 would take long over it, or no query may be so long."""
+    """The text of a token without its end mark; empty where FTS5 would take long, or no query may be so long."""
     arrays, term = postings.arrays, token & 0x7FFFFFFF
     text = arrays["term_bytes"][arrays["term_starts"][term] : arrays["term_starts"][term + 1]]
     if len(text) > _MAX_BYTES or arrays["post_starts"][term + 1] - arrays["post_starts"][term] > _MAX_POSTINGS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
+from itertools import pairwise
 from threading import Barrier, Thread
 from time import perf_counter
 
@@ -109,6 +110,20 @@ def test_wrong_filters_are_refused(db):
         matches.rank(matches.counts, 400, 20_000, 10, types=np.ones(1, np.uint8))
     with pytest.raises(ValueError, match="range"):
         matches.rank([], 400, 20_000, 10)
+
+
+def test_what_follows_is_believed_only_where_the_postings_have_it():
+    """Arrays from a forged file: the walk along a list of postings ends with the list."""
+    with closing(new_table()) as db:
+        for name in ("b a", "a c a"):
+            db.execute("INSERT INTO models VALUES (?, '', ?, '', '', '[]', '{}', '{}', '')", (f"m{name[0]}", name))
+        postings = build_postings(db)
+    assert Ranker(postings, Tokenizer()).rank("a-c-a", limit=9).rowids == [2]
+    arrays = postings.arrays
+    terms = [arrays["term_bytes"][begin:end].tobytes() for begin, end in pairwise(arrays["term_starts"])]
+    forged = np.where(arrays["next"] == terms.index(b"c"), terms.index(b"b"), arrays["next"]).astype(np.uint32)
+    ranker = Ranker(Postings(arrays | {"next": forged}, postings.rows, postings.tokens), Tokenizer())
+    assert ranker.rank("a-b-a", limit=9).rowids == []
 
 
 @pytest.fixture
