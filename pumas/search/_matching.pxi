@@ -129,7 +129,7 @@ cdef class Matches:
             if word == 0:
                 stop = self._pairs(a, self._words[one.first_word], low, high, at)
             else:
-                stop = self._longer(a, &self._words[one.first_word], word, low, high, at, stop)
+                stop = self._longer(a, one, word, low, high, at, stop)
         return stop
 
     cdef Py_ssize_t _pairs(self, Arrays a, uint32_t term, uint32_t low, uint32_t high, Py_ssize_t at) noexcept nogil:
@@ -153,13 +153,15 @@ cdef class Matches:
         return count if count < MANY else a._occurrences(post >> 8, NULL, 0, term, term + 1)
 
     cdef Py_ssize_t _longer(
-        self, Arrays a, const uint32_t* words, int word, uint32_t low, uint32_t high, Py_ssize_t at, Py_ssize_t stop
+        self, Arrays a, const _Phrase* one, int word, uint32_t low, uint32_t high, Py_ssize_t at, Py_ssize_t stop
     ) noexcept nogil:
-        """Of the documents that hold the phrase up to `word`, those in which a token of the range follows.
+        """Of the documents that may hold the phrase up to `word`, those in which a token of the range follows.
 
         Where each occurrence of `word` ends the phrase, or each is followed by the range, the number follows from
-        counting pairs, which lie in sequence; only else the tokens of the document are compared.
+        counting pairs, which lie in sequence. Only else the tokens of the document are compared, once, with the last
+        word: until then such a document is kept as one of many.
         """
+        cdef const uint32_t* words = &self._words[one.first_word]
         cdef uint32_t term = words[word]
         cdef Py_ssize_t i, k, kept = at, posting = a._post_starts[term], occurrence = a._next_starts[term]
         cdef Py_ssize_t end = a._post_starts[term + 1]
@@ -179,12 +181,14 @@ cdef class Matches:
                 pairs += low <= a._next[k] < high
             if not pairs:
                 continue
-            if before == count:
+            if before == count and before < MANY:
                 found = pairs
             elif pairs == count and before < MANY:
                 found = before
+            elif word + 1 < one.words:
+                found = MANY
             else:
-                found = a._occurrences(document, words, word + 1, low, high)
+                found = a._occurrences(document, words, one.words, low, high)
             if found:
                 self._lists[kept] = (document << 8) | min(found, MANY)
                 kept += 1

@@ -179,6 +179,21 @@ def test_a_row_of_many_equal_words():
             compare(db, ranker, typed, limit=100)
 
 
+def test_long_phrases_of_few_words():
+    """Counted once, not with each of their words: with 2000 of them that would take minutes."""
+    with closing(new_table()) as db:
+        random = Random(4)
+        descriptions = ["0 " * 65_000, *(" ".join(random.choices("01", (9, 1), k=300)) for _ in range(60))]
+        for number, description in enumerate(descriptions):
+            values = (f"many{number}", json.dumps({"description": description}))
+            db.execute("INSERT INTO models VALUES (?, '', '', '', 'llm', '[]', '{}', ?, '')", values)
+        ranker = Ranker(build_postings(db), Tokenizer())
+        for count in (2, 3, 4, 5, 9, 16, 40, 2000):
+            compare(db, ranker, "-".join("0" * count), limit=100)
+            if count < 100:
+                compare(db, ranker, "-".join(random.choices("01", (9, 1), k=count)), limit=100)
+
+
 def test_a_row_too_long_is_left_to_fts5():
     with closing(new_table()) as db:
         document = json.dumps({"description": "a " * 65_536})
