@@ -16,6 +16,7 @@ from support.roots import write_model
 from pumas import PumasApi
 from pumas.config import Config
 from pumas.errors import InvalidInput
+from pumas.store.cache import Table
 
 MODELS = 40
 
@@ -108,6 +109,22 @@ def test_a_restart_takes_the_postings_from_the_disk(api, library):
         _rank(again)
         _check(again, Random(4))
     assert _files(library) == before
+
+
+def test_postings_that_were_compared_with_another_sqlite_are_made_again(api, library):
+    """A library that is used from an x86 machine and an arm64 one, or after SQLite was replaced."""
+    _rank(api)
+    before = _files(library)
+    cache = api._root.cache
+    ((key, value),) = cache.items(Table.POSTINGS)
+    manifest = json.loads(value)
+    assert sqlite3.sqlite_version in manifest["checked_on"]
+    cache.put_many(Table.POSTINGS, [(key, json.dumps(manifest | {"checked_on": "linux-other"}).encode())])
+    with PumasApi(library.parents[1], config=Config()) as again:
+        _rank(again)
+        _check(again, Random(4))
+    assert len(_files(library)) == 1
+    assert _files(library) != before
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "folder", "gone", "of another state"])
