@@ -385,14 +385,13 @@ cdef class Matches:
         cdef double least = heap.scores[0] if heap.size == heap.room else 0.0
         if heap.room == 0:
             least = 1e300
-        # PERF: after one change every search is filtered, until the base is made again: 3.8 ms, not 8.4, for five words
-        # and 1 M models.
+        # PERF: flags are 0 or 1; a branch for each takes four times as long. After one change every search is filtered.
         if chosen.has_types:
             for i in range(size):
-                sums[i] *= chosen.types[a._types[first + i]] != 0
+                sums[i] *= <double>chosen.types[a._types[first + i]]
         if chosen.has_documents:
             for i in range(size):
-                sums[i] *= chosen.documents[first + i] != 0
+                sums[i] *= <double>chosen.documents[first + i]
         # Behind `size` there are zeros.
         total = pumas_count_sums(&sums[0], chunks, least, &above[0])
         for chunk in range(chunks):
