@@ -14,6 +14,7 @@ import pytest
 from support.corpora import expected, make_table, new_table
 
 from pumas.errors import InvalidInput
+from pumas.search import oracle
 from pumas.search.leaves import NotReadable
 from pumas.search.oracle import check_scores
 from pumas.search.postings import Postings, build_postings
@@ -79,6 +80,12 @@ def test_the_tokenizer_cuts_as_sqlite(db):
 def test_scores_are_compared(db):
     postings = build_postings(db)
     assert check_scores(db, postings) > 500
+
+
+def test_scores_of_rare_words_are_compared_where_others_take_fts5_too_long(db, monkeypatch):
+    """As in a table of a million models."""
+    monkeypatch.setattr(oracle, "_MAX_POSTINGS", 10)
+    assert check_scores(db, build_postings(db)) > 200
 
 
 def test_words_longer_than_a_query_may_be_are_no_hindrance():
