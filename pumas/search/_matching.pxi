@@ -385,7 +385,8 @@ cdef class Matches:
         cdef double least = heap.scores[0] if heap.size == heap.room else 0.0
         if heap.room == 0:
             least = 1e300
-        # PERF: flags are 0 or 1; a branch for each takes four times as long. After one change every search is filtered.
+        # PERF: flags are 0 or 1; a branch for each takes 4 ms of a million models, this 0.2. After one change every search
+        # is filtered.
         if chosen.has_types:
             for i in range(size):
                 sums[i] *= <double>chosen.types[a._types[first + i]]
