@@ -136,8 +136,8 @@ class Matches:
             rows: Rows of the table.
             tokens: Its tokens.
             limit: Hits wanted.
-            types: By number of type, 1 where its models may be found.
-            documents: By document, 1 where it may be found.
+            types: By number of type, 1 where its models may be found, else 0.
+            documents: By document, 1 where it may be found, else 0.
             kept: How many documents of the only phrase `documents` leaves, where that is known.
 
         Returns:

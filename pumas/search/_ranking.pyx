@@ -293,6 +293,11 @@ cdef class Arrays:
         cdef uint32_t i, found = 0, token
         cdef uint32_t stop = self._token_starts[document + 1]
         cdef int word
+        if count == 0:
+            for i in range(self._token_starts[document], stop):
+                token = self._tokens[i] & ~LAST
+                found += low <= token < high
+            return found
         for i in range(self._token_starts[document], stop):
             if i + count >= stop:
                 break

@@ -507,9 +507,14 @@ cdef object _array(_Buffer buffer, dtype):
 def merge(list segments not None, Documents documents not None):
     cdef _Merge merged
     cdef Segment segment
+    cdef size_t occurrences = 0
     for segment in segments:
         if segment._documents is not documents:
             raise ValueError("a segment is of other documents")
+        occurrences += segment._slots.used // sizeof(uint32_t)
+    # Before there is room for as many tokens as the sizes claim.
+    if occurrences < documents._starts[documents.count]:
+        raise ValueError("a document has fewer occurrences than tokens")
     merged = _Merge(segments, documents)
     with nogil:
         merged.run()

@@ -94,6 +94,8 @@ class MappedPostings:
         for name, checksum in self.checksums.items():
             if xxhash.xxh3_64_intdigest(_flat(self.arrays, name).data) != checksum:
                 raise DamagedPostings(f"the array `{name}` is damaged")
+        if (self.rows, self.tokens) != (len(self.arrays["rowids"]), len(self.arrays["tokens"])):
+            raise DamagedPostings("the numbers of rows and tokens can't be right")
         postings = Postings(self.arrays, self.rows, self.tokens)
         fault = find_fault(postings.ranking) or _fault_of_filters(self.arrays)
         if fault:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pumas.errors import PumasError
+from pumas.errors import Damaged, PumasError
 from pumas.jobs import Progress
 from pumas.search.index import Index, RowidPage, check_filters
 from pumas.search.take_up import Changes
@@ -130,7 +130,7 @@ class RankedSearch:
         """Make the ranking of the index as it is now, from the postings on disk or from the search table; a job.
 
         Raises:
-            Unavailable, Damaged: The index can't be read.
+            Unavailable: The index can't be read now.
             Cancelled: The job is to end.
         """
         from pumas.search.generations import keep_postings, load_postings  # noqa: PLC0415 - numpy, only once something ranks
@@ -147,7 +147,8 @@ class RankedSearch:
                 progress.report(0, None, "preparing the ranking")
                 try:
                     postings, stamp = self._built()
-                except NotReadable as exc:
+                except (NotReadable, Damaged) as exc:
+                    # A damaged index is made again by whoever meets the damage in an answer.
                     logger.info("searches are left to FTS5: %s", exc)
                     self._unusable_stamp = stamp
                     return

@@ -150,7 +150,9 @@ def stamp(db: sqlite3.Connection) -> bytes:
     """What changes with every write that the search table follows; empty when its rows don't follow ours.
 
     The averages (row 1) and the structure with its write counter (row 10) of FTS5's own data, and the schema cookie,
-    since a table that is made anew counts from zero again.
+    since a table that is made anew counts from zero again. What it can't tell is FTS5's own command `rebuild` after
+    writes that left the numbers of tokens and pages as they were: that counts anew too. Neither we nor the original
+    give it.
     """
     return _joined(*_state(db)) if is_ours(db) else b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from random import Random
 
@@ -178,12 +179,45 @@ def test_a_row_of_many_equal_words():
             compare(db, ranker, typed, limit=100)
 
 
+def test_long_phrases_of_few_words():
+    """Counted once, not with each of their words: with 2000 of them that would take minutes."""
+    with closing(new_table()) as db:
+        random = Random(4)
+        descriptions = ["0 " * 65_000, *(" ".join(random.choices("01", (9, 1), k=300)) for _ in range(60))]
+        for number, description in enumerate(descriptions):
+            values = (f"many{number}", json.dumps({"description": description}))
+            db.execute("INSERT INTO models VALUES (?, '', '', '', 'llm', '[]', '{}', ?, '')", values)
+        ranker = Ranker(build_postings(db), Tokenizer())
+        for count in (2, 3, 4, 5, 9, 16, 40, 2000):
+            compare(db, ranker, "-".join("0" * count), limit=100)
+            if count < 100:
+                compare(db, ranker, "-".join(random.choices("01", (9, 1), k=count)), limit=100)
+
+
 def test_a_row_too_long_is_left_to_fts5():
     with closing(new_table()) as db:
         document = json.dumps({"description": "a " * 65_536})
         db.execute("INSERT INTO models VALUES ('m', '', '', '', 'llm', '[]', '{}', ?, '')", (document,))
         with pytest.raises(NotReadable, match="size record"):
             build_postings(db)
+
+
+def test_sizes_that_only_claim_much_take_no_memory():
+    """Each row claims 60,000 tokens, and the averages agree."""
+    with closing(make_table(1, 500)) as db:
+        size = b"\0" * 6 + b"\x83\xd4\x60"
+        db.execute("UPDATE model_search_docsize SET sz = ?", (size,))
+        total = 500 * 60_000
+        varint = bytes((0x80 | total >> 21, 0x80 | total >> 14 & 0x7F, 0x80 | total >> 7 & 0x7F, total & 0x7F))
+        averages = b"\x83\x74" + b"\0" * 6 + varint
+        db.execute("UPDATE model_search_data SET block = ? WHERE id = 1", (averages,))
+        tracemalloc.start()
+        with pytest.raises(NotReadable, match="fewer occurrences"):
+            read_arrays(db)
+        with pytest.raises(NotReadable):
+            build_postings(db)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
 
 
 def test_a_table_that_is_not_ours_is_left_to_fts5():

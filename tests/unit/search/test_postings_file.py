@@ -138,6 +138,16 @@ def test_damage_never_ends_the_process(path, postings, reseal):
     assert refused == 150 if not reseal else refused > 60
 
 
+@pytest.mark.parametrize("numbers", [(2**64 - 1, 1), (1, 2**63), (0, 0)])
+def test_other_numbers_of_rows_and_tokens_are_refused(path, postings, numbers):
+    data = bytearray(path.read_bytes())
+    assert struct.unpack_from("<QQ", data, 24) == (postings.rows, postings.tokens)
+    struct.pack_into("<QQ", data, 24, *numbers)
+    path.write_bytes(sealed(data))
+    with pytest.raises(DamagedPostings, match="rows and tokens"):
+        open_postings(path).verify()
+
+
 def test_an_array_out_of_its_place_is_refused(path):
     data = path.read_bytes()
     for offset, length in ((1 << 60, 8), (64, 8), (len(data) - 8, 64), (0, 1 << 62)):

@@ -16,6 +16,7 @@ from support.roots import write_model
 from pumas import PumasApi
 from pumas.config import Config
 from pumas.errors import InvalidInput
+from pumas.store.cache import Table
 
 MODELS = 40
 
@@ -110,6 +111,22 @@ def test_a_restart_takes_the_postings_from_the_disk(api, library):
     assert _files(library) == before
 
 
+def test_postings_that_were_compared_with_another_sqlite_are_made_again(api, library):
+    """A library that is used from an x86 machine and an arm64 one, or after SQLite was replaced."""
+    _rank(api)
+    before = _files(library)
+    cache = api._root.cache
+    ((key, value),) = cache.items(Table.POSTINGS)
+    manifest = json.loads(value)
+    assert sqlite3.sqlite_version in manifest["checked_on"]
+    cache.put_many(Table.POSTINGS, [(key, json.dumps(manifest | {"checked_on": "linux-other"}).encode())])
+    with PumasApi(library.parents[1], config=Config()) as again:
+        _rank(again)
+        _check(again, Random(4))
+    assert len(_files(library)) == 1
+    assert _files(library) != before
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "folder", "gone", "of another state"])
 def test_postings_that_are_damaged_are_made_again(api, library, damage):
     _rank(api)
@@ -169,6 +186,17 @@ def test_what_is_too_large_to_be_ranked_is_left_to_fts5(api, library):
     _rank(api)
     assert _page(api, "llama") is None
     assert api.search_models_fts("llama").total_count > 0
+    assert not api._root.ranked.needs_fill, "it is not tried again and again"
+
+
+def test_what_cannot_be_decoded_is_left_to_fts5(api, library):
+    with closing(sqlite3.connect(library / "models.db")) as db, db:
+        values = ("odd/f/Odd", "odd", "odd", "[]", "{}", "{}")
+        db.execute("INSERT INTO models VALUES (?, '', ?, ?, CAST(x'ff' AS TEXT), ?, ?, ?, '')", values)
+    before = api.search_models_fts("llama").total_count
+    _rank(api)
+    assert _page(api, "llama") is None
+    assert api.search_models_fts("llama").total_count == before
     assert not api._root.ranked.needs_fill, "it is not tried again and again"
 
 

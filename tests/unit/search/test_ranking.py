@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
 from threading import Barrier, Thread
 from time import perf_counter
 
 import numpy as np
 import pytest
-from support.corpora import expected, make_table
+from support.corpora import expected, make_table, new_table
 
 from pumas.errors import InvalidInput
+from pumas.search import oracle
 from pumas.search.leaves import NotReadable
 from pumas.search.oracle import check_scores
 from pumas.search.postings import Postings, build_postings
@@ -79,6 +83,27 @@ def test_scores_are_compared(db):
     assert check_scores(db, postings) > 500
 
 
+def test_scores_of_rare_words_are_compared_where_others_take_fts5_too_long(db, monkeypatch):
+    """As in a table of a million models."""
+    monkeypatch.setattr(oracle, "_MAX_POSTINGS", 10)
+    assert check_scores(db, build_postings(db)) > 200
+
+
+def test_words_longer_than_a_query_may_be_are_no_hindrance():
+    """A description may hold a picture in base 16."""
+    with closing(new_table()) as db:
+        for number in range(40):
+            document = json.dumps({"description": f"{number:05}" * 2200})
+            values = (f"m{number}", document)
+            db.execute("INSERT INTO models VALUES (?, '', '', '', 'llm', '[]', '{}', ?, '')", values)
+        postings = build_postings(db)
+        assert check_scores(db, postings) > 500
+        ranker = Ranker(postings, Tokenizer())
+        page = ranker.rank("000170001700017", limit=10)
+        assert page is not None
+        assert list(zip(page.rowids, page.ranks, strict=True)) == expected(db, "000170001700017")
+
+
 def test_scores_that_differ_are_refused(db):
     postings = build_postings(db)
     longer = postings.arrays["lengths"] + (np.arange(len(postings.arrays["lengths"])) % 2).astype(np.uint16)
@@ -94,6 +119,22 @@ def test_wrong_filters_are_refused(db):
         matches.rank(matches.counts, 400, 20_000, 10, types=np.ones(1, np.uint8))
     with pytest.raises(ValueError, match="range"):
         matches.rank([], 400, 20_000, 10)
+
+
+def test_what_follows_is_believed_only_where_the_postings_have_it():
+    """Arrays from a forged file: the walk along a list of postings ends with the list."""
+    with closing(new_table()) as db:
+        for name in ("b a", "a c a"):
+            db.execute("INSERT INTO models VALUES (?, '', ?, '', '', '[]', '{}', '{}', '')", (f"m{name[0]}", name))
+        postings = build_postings(db)
+    arrays = postings.arrays
+    terms = [arrays["term_bytes"][begin:end].tobytes() for begin, end in pairwise(arrays["term_starts"])]
+    forged = np.where(arrays["next"] == terms.index(b"c"), terms.index(b"b"), arrays["next"]).astype(np.uint32)
+    ranker = Ranker(replace(postings, arrays=arrays | {"next": forged}), Tokenizer())
+    for one, text, rowids in ((Ranker(postings, Tokenizer()), "a-c-a", [2]), (ranker, "a-b-a", [])):
+        page = one.rank(text, limit=9)
+        assert page is not None
+        assert page.rowids == rowids
 
 
 @pytest.fixture
