@@ -1,12 +1,13 @@
 //! `read_header` and `read_headers` for Python.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::boundary::{run, CancelToken, Failure, InvalidArgument};
-use crate::headers::{self, Detail, Format, HeaderError, Kind, Options};
+use crate::headers::{self, Detail, Format, Found, HeaderError, Kind, Options, Words};
 use crate::parallel::default_workers;
 
 /// Headers of many files; entry n of `facts` belongs to the n-th of the paths asked for.
@@ -27,29 +28,52 @@ pub fn read_header<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let options = options(detail, file_format, whole_arrays)?;
     let header = run(py, None, None, move |_| {
-        headers::read_header(&path, options).map_err(|error| Failure::Header(path, error))
+        headers::read_header(&path, &options).map_err(|error| Failure::Header(path, error))
     })?;
     Ok(PyBytes::new(py, &header))
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, detail="facts", file_format=None, workers=None, progress=None, cancel=None))]
+#[pyo3(signature = (paths, *, detail="facts", file_format=None, words=None, workers=None, progress=None, cancel=None))]
 #[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
 pub fn read_headers(
     py: Python<'_>,
     paths: Vec<PathBuf>,
     detail: &str,
     file_format: Option<&str>,
+    words: Option<Vec<Vec<String>>>,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<Headers> {
-    let options = options(detail, file_format, false)?;
+    let mut options = options(detail, file_format, false)?;
     let workers = workers.unwrap_or_else(default_workers);
     let read = run(py, progress, cancel, move |control| {
-        headers::read_headers(&paths, options, workers, control).ok_or(Failure::Cancelled)
+        options.words = words.as_deref().map(compiled).transpose()?;
+        headers::read_headers(&paths, &options, workers, control).ok_or(Failure::Cancelled)
     })?;
     columns(py, &read)
+}
+
+/// Looks for words in names that did not come out of a header, as `read_headers` does.
+#[pyfunction]
+pub fn find_words(
+    py: Python<'_>,
+    names: Vec<String>,
+    words: Vec<Vec<String>>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let answer = run(py, None, None, move |_| {
+        let mut found = Found::new(&compiled(&words)?);
+        for name in &names {
+            found.name(name);
+        }
+        Ok(found.finish())
+    })?;
+    Ok(PyBytes::new(py, &answer))
+}
+
+fn compiled(words: &[Vec<String>]) -> Result<Arc<Words>, Failure> {
+    Words::new(words).map(Arc::new).map_err(Failure::Words)
 }
 
 fn columns(py: Python<'_>, read: &[Result<Vec<u8>, HeaderError>]) -> PyResult<Headers> {
@@ -88,7 +112,7 @@ fn options(detail: &str, file_format: Option<&str>, is_whole: bool) -> PyResult<
         Some("safetensors") => Some(Format::Safetensors),
         Some(other) => return Err(unknown("file_format", other)),
     };
-    Ok(Options { detail, format, is_whole })
+    Ok(Options { detail, format, is_whole, words: None })
 }
 
 fn unknown(parameter: &str, value: &str) -> PyErr {
