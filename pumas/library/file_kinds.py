@@ -240,7 +240,7 @@ def _gguf_kind(header: _Told) -> ModelKind:
 
 
 def _checkpoint_kind(path: str, names: Sequence[str]) -> ModelKind:
-    words = _decode_words(pumas_native.find_words(names, NAME_WORDS))
+    words = _decode_words(NAME_WORDS.find(names))
     kind = kind_by_tensors(words, {}, Path(path).stat().st_size, dict)
     if kind.model_type or has_model_name(path):
         return msgspec.structs.replace(kind, extra={})

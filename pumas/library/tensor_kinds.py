@@ -1,6 +1,6 @@
 """What the names of a model's tensors say of its kind: the contract's counts (`library.md` §5.3), then the signatures.
 
-All words are looked for at once by native code (`pumas_native.find_words`); here it is decided what they mean.
+All words are looked for at once by native code (`pumas_native.NameWords`); here it is decided what they mean.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
+import pumas_native
 
 from pumas.library.signatures import SIGNATURE_WORDS, Shapes, Signature, family_by_shape, find_signature
 from pumas.models import ModelKind
@@ -44,13 +45,15 @@ _TOLD_FAMILIES = (
     (("flux",), "flux"),
 )
 
-NAME_WORDS: Final = (_LLM_HINTS, _DIFFUSION_HINTS, (*_LLM_WORDS, *_DIFFUSION_WORDS), SIGNATURE_WORDS)
-"""What is looked for in names: the first two groups are counted."""
-_FLAT = tuple(word for group in NAME_WORDS for word in group)
+# The first two groups are counted.
+_GROUPS = (_LLM_HINTS, _DIFFUSION_HINTS, (*_LLM_WORDS, *_DIFFUSION_WORDS), SIGNATURE_WORDS)
+_FLAT = tuple(word for group in _GROUPS for word in group)
+NAME_WORDS: Final = pumas_native.NameWords(_GROUPS)
+"""What is looked for in names."""
 
 
 class Words(msgspec.Struct, frozen=True, gc=False):
-    """What was found in the names of a model's tensors (`pumas_native.find_words`)."""
+    """What was found in the names of a model's tensors (`pumas_native.NameWords`)."""
 
     names: int
     counts: tuple[int, ...]

@@ -22,4 +22,4 @@ def test_words_are_found_as_by_a_plain_search(names, words):
         "anywhere": [at for at, word in enumerate(flat) if any(word in line for line in lines)],
         "first": [at for at, word in enumerate(flat) if any(word in line for line in lines[:50])],
     }
-    assert json.loads(pumas_native.find_words(names, words)) == expected
+    assert json.loads(pumas_native.NameWords(words).find(names)) == expected

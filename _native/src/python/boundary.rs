@@ -7,7 +7,6 @@ use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use aho_corasick::BuildError;
 use pyo3::exceptions::PyOSError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
@@ -62,7 +61,6 @@ pub enum Failure {
     /// A file, and what is wrong with its header.
     Header(PathBuf, HeaderError),
     Scan(ScanError),
-    Words(BuildError),
 }
 
 impl From<ChangesError> for Failure {
@@ -97,7 +95,6 @@ impl From<Failure> for PyErr {
             Failure::Hash(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Header(path, error) => header_exception(path, &error),
             Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
-            Failure::Words(error) => InvalidArgument::new_err(format!("too many words: {error}")),
         }
     }
 }

@@ -17,6 +17,33 @@ pub struct Headers {
     problems: Vec<(usize, &'static str, String)>,
 }
 
+/// Words that are looked for in names, ready to be used any number of times.
+#[pyclass(frozen, module = "pumas_native")]
+pub struct NameWords {
+    words: Arc<Words>,
+}
+
+#[pymethods]
+impl NameWords {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // what Python gives
+    fn new(groups: Vec<Vec<String>>) -> PyResult<Self> {
+        let words = Words::new(&groups).map_err(|error| InvalidArgument::new_err(error.to_string()))?;
+        Ok(Self { words: Arc::new(words) })
+    }
+
+    fn find<'py>(&self, py: Python<'py>, names: Vec<String>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut found = Found::new(&self.words);
+        let answer = run(py, None, None, move |_| {
+            for name in &names {
+                found.name(name);
+            }
+            Ok(found.finish())
+        })?;
+        Ok(PyBytes::new(py, &answer))
+    }
+}
+
 #[pyfunction]
 #[pyo3(signature = (path, *, detail="facts", file_format=None, whole_arrays=false))]
 pub fn read_header<'py>(
@@ -41,39 +68,18 @@ pub fn read_headers(
     paths: Vec<PathBuf>,
     detail: &str,
     file_format: Option<&str>,
-    words: Option<Vec<Vec<String>>>,
+    words: Option<&NameWords>,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<Headers> {
     let mut options = options(detail, file_format, false)?;
+    options.words = words.map(|words| Arc::clone(&words.words));
     let workers = workers.unwrap_or_else(default_workers);
     let read = run(py, progress, cancel, move |control| {
-        options.words = words.as_deref().map(compiled).transpose()?;
         headers::read_headers(&paths, &options, workers, control).ok_or(Failure::Cancelled)
     })?;
     columns(py, &read)
-}
-
-/// Looks for words in names that did not come out of a header, as `read_headers` does.
-#[pyfunction]
-pub fn find_words(
-    py: Python<'_>,
-    names: Vec<String>,
-    words: Vec<Vec<String>>,
-) -> PyResult<Bound<'_, PyBytes>> {
-    let answer = run(py, None, None, move |_| {
-        let mut found = Found::new(&compiled(&words)?);
-        for name in &names {
-            found.name(name);
-        }
-        Ok(found.finish())
-    })?;
-    Ok(PyBytes::new(py, &answer))
-}
-
-fn compiled(words: &[Vec<String>]) -> Result<Arc<Words>, Failure> {
-    Words::new(words).map(Arc::new).map_err(Failure::Words)
 }
 
 fn columns(py: Python<'_>, read: &[Result<Vec<u8>, HeaderError>]) -> PyResult<Headers> {

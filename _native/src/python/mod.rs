@@ -28,7 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<headers::Headers>()?;
     module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
-    module.add_function(wrap_pyfunction!(headers::find_words, module)?)?;
+    module.add_class::<headers::NameWords>()?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }
