@@ -11,6 +11,7 @@ from pumas_native._native import (
     __version__,
     build_profile,
     changed_documents,
+    copy_files,
     fingerprint_files,
     hash_file,
     hash_files,
@@ -18,6 +19,8 @@ from pumas_native._native import (
     read_header,
     read_headers,
     read_metadata_files,
+    reflink_files,
+    rename_new,
     scan_tree,
 )
 
@@ -31,6 +34,7 @@ __all__ = [
     "__version__",
     "build_profile",
     "changed_documents",
+    "copy_files",
     "errors",
     "fingerprint_files",
     "hash_file",
@@ -39,5 +43,7 @@ __all__ = [
     "read_header",
     "read_headers",
     "read_metadata_files",
+    "reflink_files",
+    "rename_new",
     "scan_tree",
 ]
