@@ -1,0 +1,159 @@
+"""What an import makes of its sources: type, family and name of the model, and the name of each file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pumas.errors import InvalidInput
+from pumas.library.formats import first_bytes, format_of
+from pumas.library.import_journal import Entry, PlannedFile
+from pumas.library.import_sources import SourceFile, Sources, find_sources
+from pumas.library.inventory import DOCUMENTS
+from pumas.library.kinds import kind_by_content, kind_by_name
+from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
+from pumas.models import ImportMode, ImportRequest
+
+_GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})
+_MODEL_SUFFIXES: Final = frozenset({".gguf", ".safetensors", ".ckpt", ".pt", ".bin", ".pth", ".onnx"})
+# A name that a repo's files may use for each other, and that every file system and document takes.
+_SOUND = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+
+@dataclass(slots=True)
+class Plan:
+    """One model that is to be made."""
+
+    request: ImportRequest
+    sources: Sources
+    model_type: str
+    subtype: str
+    family: str
+    official_name: str
+    folder: Path
+    """Where it goes, unless something lies there."""
+    names: tuple[str, ...]
+    """Of the files in the library, below its folder, in the order of `sources.files`."""
+
+
+def plan_import(library: Path, request: ImportRequest) -> Plan:
+    """Look at what is to be imported, and decide what it becomes; nothing is written.
+
+    Raises:
+        NotFound, InvalidInput, Conflict, Unavailable: It can't be imported, see `find_sources`; or it holds no model.
+    """
+    sources = find_sources(request.path, library)
+    main = _main_file(sources)
+    if main is None:
+        what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
+        raise InvalidInput(f"{request.path} {what}; nothing was imported")
+    model_type, subtype, family = _kind(request, main)
+    name = request.official_name or (sources.path.name if sources.is_folder else split_suffix(sources.path.name)[0])
+    return Plan(
+        request=request,
+        sources=sources,
+        model_type=model_type,
+        subtype=subtype,
+        family=family,
+        official_name=_text(name),
+        folder=model_folder(library, model_type, family, name),
+        names=tuple(_names(sources)),
+    )
+
+
+def _main_file(sources: Sources) -> SourceFile | None:
+    """The file that says what the model is: the largest of those that lie directly in the folder, else of all."""
+    models = [file for file in sources.files if is_model(file)]
+    direct = [file for file in models if "/" not in file.below]
+    return max(direct or models, key=lambda file: file.state.st_size, default=None)
+
+
+def is_model(file: SourceFile) -> bool:
+    """Whether a file is one of a model by its name, or else by its content."""
+    if os.path.splitext(file.path)[1].lower() in _MODEL_SUFFIXES:  # noqa: PTH122 - PERF: a text
+        return True
+    try:
+        return format_of(first_bytes(Path(file.path)), file.path) not in ("unknown", "zip")
+    except OSError:
+        return False
+
+
+def _kind(request: ImportRequest, main: SourceFile) -> tuple[str, str, str]:
+    """Type, subtype and family (`library.md` §5.1)."""
+    if request.model_type:
+        default = "" if request.model_type == "llm" else "checkpoints"
+        return request.model_type, request.subtype or default, request.family
+    path = Path(main.path)
+    kind = kind_by_content(path)
+    if kind.model_type is None:
+        model_type, subtype = kind_by_name(path.name)
+    else:
+        model_type, subtype = kind.model_type, "" if kind.model_type == "llm" else "checkpoints"
+    is_found = kind.family is not None and request.family in _GENERIC_FAMILIES
+    return model_type, subtype, str(kind.family) if is_found else request.family
+
+
+def _names(sources: Sources) -> Iterable[str]:
+    """A name for each file that no other one has, `/` between its parts."""
+    taken = {name.lower() for name in DOCUMENTS}  # without case: the library may be moved to a file system that has none
+    folders: dict[str, str] = {"": ""}
+    for file in sources.files:
+        above, _, name = file.below.rpartition("/")
+        if above not in folders:
+            folders[above] = _folder(above, keeps=sources.is_repo)
+        wanted = name if sources.is_repo and _SOUND.fullmatch(name) else normalize_filename(name)
+        yield _free(folders[above] + wanted, taken)
+
+
+def _folder(below: str, *, keeps: bool) -> str:
+    parts = below.split("/")
+    return "".join(f"{part if keeps and _SOUND.fullmatch(part) else _folder_name(part)}/" for part in parts)
+
+
+def _folder_name(part: str) -> str:
+    return normalize_name(part, fallback="folder")
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    path, number = PurePosixPath(wanted), 1
+    stem, suffix = split_suffix(path.name)
+    while (name := str(path)).lower() in taken:
+        number += 1
+        path = path.with_name(f"{stem}-{number}{suffix}")
+    taken.add(name.lower())
+    return name
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device: int, journal_id: str) -> Entry:
+    """The line of the journal for a model."""
+    work = plan.folder.with_name(f".tmp_import_{plan.folder.name}.{journal_id}-{number}")
+    files = tuple(
+        PlannedFile(
+            source=file.path,
+            target=name,
+            inode=file.state.st_ino,
+            size_bytes=file.state.st_size,
+            mtime_ns=file.state.st_mtime_ns,
+            ctime_ns=file.state.st_ctime_ns,
+            is_near=file.state.st_dev == device,
+            is_taken=mode == "move" and not file.is_linked,
+        )
+        for file, name in zip(plan.sources.files, plan.names, strict=True)
+    )
+    return Entry(
+        model=number,
+        mode=mode,
+        work=work.relative_to(library).as_posix(),
+        final=plan.folder.relative_to(library).as_posix(),
+        folder=str(plan.sources.path) if plan.sources.is_folder else None,
+        links=plan.sources.links,
+        files=files,
+    )
