@@ -64,7 +64,7 @@ def _described(plan: Plan, cancel: pumas_native.CancelToken | None) -> list[Plac
             try:
                 file.below.encode()
             except UnicodeEncodeError as exc:
-                raise InvalidInput(f"The name {ascii(file.below)} is not valid UTF-8; rename the file first") from exc
+                raise InvalidInput(f"The name {file.below!a} is not valid UTF-8; rename the file first") from exc
     digests = digest_files([file.path for file in sources], cancel=cancel)
     return [
         PlacedFile(

@@ -64,5 +64,5 @@ def hashes_of(files: Sequence[PlacedFile]) -> Hashes:
 def _entry(file: PlacedFile) -> ModelFile:
     entry = ModelFile(name=file.name, original_name=PurePosixPath(file.original_name).name, size=file.size_bytes)
     if file.sha256:
-        entry.update(sha256=file.sha256, blake3=file.blake3, mtime_ns=file.mtime_ns)
+        entry.update(ModelFile(sha256=file.sha256, blake3=file.blake3, mtime_ns=file.mtime_ns))
     return entry

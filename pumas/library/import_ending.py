@@ -1,4 +1,4 @@
-"""The last steps of an import (8 and 9 of `import_journal`): the model gets its name, what was moved leaves no trace."""
+"""The last steps of an import (8 and 9 of `import_journal`): the model gets its name, a move leaves no trace."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ The order of steps; each *synced* step is on disk before the next one begins:
     5  digest    whatever was not copied is digested, or left to a job (`digests_due`)
     6  copied    a move to another drive: the copies are read again from the drive, then the line `copied`, synced
     7  document  `overrides.json`, then `metadata.json`, both synced; then the folders below and the work folder itself
-    8  rename    work folder → final name, replacing nothing; when it is taken, a line `final` first, synced. Parent synced
+    8  rename    work folder → final name, replacing nothing; when it is taken, a line `final` first, synced. Then the
+                 parent is synced
     9  remove    a move to another drive: each source that is still what was copied is deleted. Then links that lead
                  nowhere now, then folders that are empty now
     10 done      the line `done`; the journal and its lock are deleted with the last model
@@ -34,9 +35,9 @@ The order of steps; each *synced* step is on disk before the next one begins:
 Where a source file is, whenever the process is killed:
 
     before 4            at its place
-    in 4 to 8           at its place, or, of a move on one drive, below the work folder: whole, since a rename is one step
+    in 4 to 7           at its place, or, of a move on one drive, below the work folder: a rename is one step
     in 8                below the work folder, or the final one: the rename of a folder is one step
-    in 9                a source on another drive is at its place or deleted; what 6 and 7 synced lies in the final folder
+    in 9                on another drive at its place, or deleted: what 6 and 7 synced lies in the final folder
 
 What the next start does (`import_recovery.settle`), told from what lies on the disk:
 
@@ -66,7 +67,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from pumas.errors import Unavailable, system_errors
+from pumas.errors import system_errors
 from pumas.models import ImportMode
 from pumas.store.documents import sync_folder
 from pumas.store.paths import Layout
@@ -136,7 +137,7 @@ class Journal:
             lock.acquire()
             journal = cls(path, lock)
             try:
-                journal._append([{"form": _FORM, "begun_at": format_time(datetime.now(UTC), TimeForm.ZULU)}])  # noqa: SLF001 - its own
+                journal._append([{"form": _FORM, "begun_at": format_time(datetime.now(UTC), TimeForm.ZULU)}])
                 sync_folder(folder)
             except BaseException:
                 journal.end()
@@ -159,7 +160,9 @@ class Journal:
                 "folder": entry.folder,
                 "links": entry.links,
                 "files": [
-                    {name: getattr(file, name) for name in PlannedFile.__slots__}  # asdict copies deeply: 20 times slower
+                    {
+                        name: getattr(file, name) for name in PlannedFile.__slots__
+                    }  # asdict copies deeply: 20 times slower
                     for file in entry.files
                 ],
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -92,25 +93,16 @@ def _make(work: Path) -> None:
     raise Unavailable(f"The folder {work.parent} is removed again and again; try again")
 
 
-class failing:  # noqa: N801 - reads as a function
+@contextmanager
+def failing(making: Making, doing: str) -> Iterator[None]:
     """Whatever goes wrong inside is the error of one model; the others go on."""
-
-    def __init__(self, making: Making, doing: str) -> None:
-        self._making = making
-        self._errors = system_errors(doing)
-
-    def __enter__(self) -> None:
-        self._errors.__enter__()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        try:
-            self._errors.__exit__(kind, error, trace)  # type: ignore[arg-type] # as it came
-        except PumasError as exc:
-            error = exc
-        if isinstance(error, PumasError) and not isinstance(error, Cancelled):
-            self._making.error = error
-            return True
-        return False
+    try:
+        with system_errors(doing):
+            yield
+    except Cancelled:
+        raise
+    except PumasError as exc:
+        making.error = exc
 
 
 Told = Callable[[int, Sequence[tuple[Making, int]]], None]
@@ -320,7 +312,7 @@ def verify_copies(makings: Sequence[Making], *, told: Told, cancel: pumas_native
                 raise problems[number]
             if found.sha256[number * 32 : number * 32 + 32].hex() != making.digests[position][0]:
                 raise Unavailable(
-                    f"The copy of {file.source} is not what was copied: the library's drive, or memory, may be failing; "
+                    f"The copy of {file.source} is not what was copied: its drive or memory may be failing; "
                     "nothing was moved"
                 )
 

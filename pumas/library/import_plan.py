@@ -99,7 +99,9 @@ def _kind(request: ImportRequest, main: SourceFile) -> tuple[str, str, str]:
 
 def _names(sources: Sources) -> Iterable[str]:
     """A name for each file that no other one has, `/` between its parts."""
-    taken = {name.lower() for name in DOCUMENTS}  # without case: the library may be moved to a file system that has none
+    taken = {
+        name.lower() for name in DOCUMENTS
+    }  # without case: the library may be moved to a file system that has none
     folders: dict[str, str] = {"": ""}
     for file in sources.files:
         above, _, name = file.below.rpartition("/")

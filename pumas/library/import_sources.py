@@ -42,11 +42,11 @@ class Sources:
 
     path: Path
     """Absolute, without links."""
-    is_folder: bool
     files: tuple[SourceFile, ...]
-    links: tuple[str, ...] = ()
+    links: tuple[str, ...]
     """Links that were followed."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    is_folder: bool
     is_repo: bool = False
     """Whether the files refer to each other by their names."""
     is_inside: bool = False
@@ -73,7 +73,7 @@ def find_sources(given: str, library: Path) -> Sources:
     links = (os.path.abspath(given),) if notes else ()  # noqa: PTH100 - a Path would resolve nothing, but drop `..` late
     if stat.S_ISREG(state.st_mode):
         file = SourceFile(str(path), path.name, state)
-        return Sources(path, False, (file,), links, tuple(notes), is_inside=is_inside)
+        return Sources(path, (file,), links, tuple(notes), is_folder=False, is_inside=is_inside)
     if not stat.S_ISDIR(state.st_mode):
         raise InvalidInput(f"{given} is {_kind_of(state.st_mode)}, not a file or folder; choose a model file")
     walk = _Walk(path)
@@ -82,7 +82,13 @@ def find_sources(given: str, library: Path) -> Sources:
     if not files:
         raise InvalidInput(f"{given} is a folder without files; choose one that holds a model")
     return Sources(
-        path, True, files, (*links, *walk.links), (*notes, *walk.notes), is_repo=walk.is_repo, is_inside=is_inside
+        path,
+        files,
+        (*links, *walk.links),
+        (*notes, *walk.notes),
+        is_folder=True,
+        is_repo=walk.is_repo,
+        is_inside=is_inside,
     )
 
 
@@ -127,7 +133,12 @@ def _check_place(path: Path, library: Path) -> bool:
 
 
 def _kind_of(mode: int) -> str:
-    kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"))
+    kinds = (
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISCHR, "a device"),
+    )
     return next((kind for test, kind in kinds if test(mode)), "something else")
 
 
@@ -150,7 +161,9 @@ class _Walk:
 
     def _below(self, folder: str, prefix: str, depth: int) -> Iterator[SourceFile]:
         if depth > _MAX_DEPTH:
-            raise InvalidInput(f"{self._top} is nested deeper than {_MAX_DEPTH} folders; choose the folder of one model")
+            raise InvalidInput(
+                f"{self._top} is nested deeper than {_MAX_DEPTH} folders; choose the folder of one model"
+            )
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:

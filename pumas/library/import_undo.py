@@ -36,9 +36,9 @@ def undo(library: Path, entry: Entry) -> tuple[str, ...]:
     for file in entry.files:
         left.extend(_put_back(work / file.target, file))
     left.extend(_delete(work / OVERRIDES.file))
-    for name in os.listdir(work):
-        if LEFTOVER.fullmatch(name):
-            left.extend(_delete(work / name))
+    for path in work.iterdir():
+        if LEFTOVER.fullmatch(path.name):
+            left.extend(_delete(path))
     left.extend(_remove(work, entry))
     return tuple(left)
 
@@ -94,11 +94,12 @@ def _remove(work: Path, entry: Entry) -> Iterator[str]:
     for file in entry.files:
         folders.update(folder for folder in (work / file.target).parents if folder.is_relative_to(work))
     for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
-        with suppress(FileNotFoundError):
-            try:
-                folder.rmdir()
-            except OSError as exc:
-                yield f"The folder {shown(str(folder))} can't be removed: {exc.strerror}"
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            yield f"The folder {shown(str(folder))} can't be removed: {exc.strerror}"
     for folder in work.parents[:2]:  # of a family and a type that nothing else is in
         if folder != work.parents[2] and folder.is_dir():
             with suppress(OSError):

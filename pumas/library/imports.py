@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from pumas.errors import Conflict, PumasError, Unavailable, system_errors
+from pumas.errors import PumasError, Unavailable
 from pumas.jobs import Progress
 from pumas.library.adopt import adopt
 from pumas.library.dedupe import Duplicates
@@ -81,7 +81,7 @@ def import_models(
         Unavailable, NoSpace: The journal can't be written; whatever has no result lies where it was.
         Cancelled: The job is to end; models that had their names stay, the others were undone.
     """
-    return _Import(layout, requests, how, duplicates, named, progress).run()
+    return _Import(layout, requests, how, duplicates=duplicates, named=named, progress=progress).run()
 
 
 class _Import:
@@ -92,6 +92,7 @@ class _Import:
         layout: Layout,
         requests: Sequence[ImportRequest],
         how: How,
+        *,
         duplicates: Callable[[], Duplicates],
         named: Callable[[], None],
         progress: Progress,

@@ -83,5 +83,7 @@ def model_folder(library: Path, model_type: str, family: str, name: str) -> Path
         message = f"The model type {shown(model_type)!r} can't be a folder; use a plain name such as `llm`"
         raise InvalidInput(message, parameter="model_type")
     if len(model_type) > LONGEST or _SURROGATES.search(model_type):
-        raise InvalidInput("The model type is too long or not valid text; use a plain name such as `llm`", parameter="model_type")
+        raise InvalidInput(
+            "The model type is too long or not valid text; use a plain name such as `llm`", parameter="model_type"
+        )
     return library / model_type / normalize_name(family) / normalize_name(name)
