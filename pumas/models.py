@@ -454,6 +454,8 @@ class ImportResult(Record, frozen=True, kw_only=True):
     """The model's folder."""
     error: str | None = None
     """Why it was not imported; everything lies where it was."""
+    error_kind: str | None = None
+    """`kind` of the error."""
     file_count: int = 0
     size_bytes: int = 0
     notes: tuple[str, ...] = ()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+
+from msgspec.structs import replace
 
 from pumas.api.models import ModelOperations
-from pumas.errors import InvalidInput
+from pumas.errors import Cancelled, InvalidInput
 from pumas.jobs import Job, Progress
 from pumas.models import ImportMode, ImportReport, ImportRequest
 
@@ -28,6 +31,7 @@ class ImportOperations(ModelOperations):
         tags: Sequence[str] = (),
         mode: ImportMode = "copy",
         allows_duplicates: bool = False,
+        waits_for_digests: bool = False,
     ) -> Job[ImportReport]:
         """Import one file, or one folder with all that is in it, as one model.
 
@@ -42,6 +46,7 @@ class ImportOperations(ModelOperations):
             mode: `copy`; `move`; `hardlink`, another name of the same file; `reflink`, a file that shares its content
                 until either is written. One that the file system can't do is an error, never another one.
             allows_duplicates: Import a model though all its files are in the library already.
+            waits_for_digests: End only when the digests are made that take more than a second.
 
         Returns:
             The job, as of `import_batch`.
@@ -58,10 +63,17 @@ class ImportOperations(ModelOperations):
             subtype=subtype,
             tags=tuple(tags),
         )
-        return self.import_batch([request], mode=mode, allows_duplicates=allows_duplicates)
+        return self.import_batch(
+            [request], mode=mode, allows_duplicates=allows_duplicates, waits_for_digests=waits_for_digests
+        )
 
     def import_batch(
-        self, requests: Sequence[ImportRequest], *, mode: ImportMode = "copy", allows_duplicates: bool = False
+        self,
+        requests: Sequence[ImportRequest],
+        *,
+        mode: ImportMode = "copy",
+        allows_duplicates: bool = False,
+        waits_for_digests: bool = False,
     ) -> Job[ImportReport]:
         """Import several files and folders; one that can't be imported hinders no other.
 
@@ -72,6 +84,7 @@ class ImportOperations(ModelOperations):
             requests: One model each.
             mode: As of `import_model`, for all.
             allows_duplicates: The same.
+            waits_for_digests: The same; if not, a job makes them.
 
         Returns:
             The job; it counts bytes. Cancelled, the models that are in the library stay there.
@@ -85,6 +98,7 @@ class ImportOperations(ModelOperations):
 
         def work(progress: Progress) -> ImportReport:
             from pumas.library.dedupe import Duplicates  # noqa: PLC0415 - for whoever imports
+            from pumas.library.import_digests import make_due  # noqa: PLC0415
             from pumas.library.imports import How, import_models  # noqa: PLC0415
 
             report = import_models(
@@ -95,15 +109,26 @@ class ImportOperations(ModelOperations):
                 named=lambda: self._follow(progress),
                 progress=progress,
             )
-            if any(result.digests_due for result in report.results):
+            if not any(result.digests_due for result in report.results):
+                return report
+            if not waits_for_digests:
                 self.make_due_digests()
-            return report
+                return report
+            make_due(self._root.layout, progress)
+            self._follow(progress)
+            results = tuple(replace(result, digests_due=False) for result in report.results)
+            return replace(report, results=results)
 
         return self._root.jobs.submit("import", work)
 
     def _follow(self, progress: Progress) -> None:
         """Bring index and cache in line with models that have just been named."""
-        self._refresh(progress)
+        try:
+            self._refresh(progress)
+        except Cancelled:
+            with suppress(Cancelled):  # Pumas is being closed: the next start takes them up
+                self.refresh_models()
+            raise
 
     def make_due_digests(self) -> Job[int] | None:
         """Make the digests that imports left to a job, of this process or an earlier one; None when there are none."""

@@ -30,7 +30,7 @@ def adopt(layout: Layout, plan: Plan, *, cancel: pumas_native.CancelToken | None
         Unavailable, NoSpace: The documents can't be written.
         Cancelled: `cancel` was set.
     """
-    folder = plan.sources.path
+    folder = Path(plan.sources.path)
     below = folder.relative_to(layout.library.resolve())
     nested = next((one for one in folder.rglob(METADATA.file)), None)
     if nested is not None:
@@ -59,7 +59,7 @@ def adopt(layout: Layout, plan: Plan, *, cancel: pumas_native.CancelToken | None
 
 def _described(plan: Plan, cancel: pumas_native.CancelToken | None) -> list[PlacedFile]:
     sources = [file for file in plan.sources.files if not file.is_linked and file.below != OVERRIDES.file]
-    with system_errors(f"Reading {plan.sources.path.name}"):
+    with system_errors(f"Reading {plan.sources.name}"):
         for file in sources:
             try:
                 file.below.encode()

@@ -120,7 +120,7 @@ def place(makings: Sequence[Making], *, told: Told, cancel: pumas_native.CancelT
         if cancel.is_cancelled:
             raise Cancelled("The import was cancelled")
         if making.error is None:
-            with failing(making, f"Importing {making.plan.sources.path.name}"):
+            with failing(making, f"Importing {making.plan.sources.name}"):
                 to_copy.extend((making, position) for position in _place_without_copying(making))
     _copy([(making, position) for making, position in to_copy if making.error is None], told=told, cancel=cancel)
 
@@ -193,7 +193,7 @@ def check_space(makings: Sequence[Making], library: Path) -> None:
         needed = sum(file.size_bytes for file in making.entry.files if _is_copied(making.entry, file))
         if needed > left:
             making.error = NoSpace(
-                f"The drive of the library has {left} bytes left, {making.plan.sources.path.name} needs {needed}; "
+                f"The drive of the library has {left} bytes left, {making.plan.sources.name} needs {needed}; "
                 "free some space and try again"
             )
         else:

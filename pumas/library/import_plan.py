@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from pumas.errors import InvalidInput
 from pumas.library.formats import first_bytes, format_of
 from pumas.library.import_journal import Entry, PlannedFile
-from pumas.library.import_sources import SourceFile, Sources, find_sources
+from pumas.library.import_sources import Finder, SourceFile, Sources
 from pumas.library.inventory import DOCUMENTS
 from pumas.library.kinds import kind_by_content, kind_by_name
 from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
@@ -40,19 +40,21 @@ class Plan:
     """Of the files in the library, below its folder, in the order of `sources.files`."""
 
 
-def plan_import(library: Path, request: ImportRequest) -> Plan:
+def plan_import(finder: Finder, request: ImportRequest) -> Plan:
     """Look at what is to be imported, and decide what it becomes; nothing is written.
 
     Raises:
-        NotFound, InvalidInput, Conflict, Unavailable: It can't be imported, see `find_sources`; or it holds no model.
+        NotFound, InvalidInput, Conflict, Unavailable: It can't be imported, see `Finder.find`; or it holds no model.
     """
-    sources = find_sources(request.path, library)
+    sources = finder.find(request.path)
     main = _main_file(sources)
     if main is None:
         what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
         raise InvalidInput(f"{request.path} {what}; nothing was imported")
     model_type, subtype, family = _kind(request, main)
-    name = request.official_name or (sources.path.name if sources.is_folder else split_suffix(sources.path.name)[0])
+    name = request.official_name
+    if name is None:
+        name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
     return Plan(
         request=request,
         sources=sources,
@@ -60,7 +62,7 @@ def plan_import(library: Path, request: ImportRequest) -> Plan:
         subtype=subtype,
         family=family,
         official_name=_text(name),
-        folder=model_folder(library, model_type, family, name),
+        folder=model_folder(finder.library, model_type, family, name),
         names=tuple(_names(sources)),
     )
 
@@ -121,11 +123,12 @@ def _folder_name(part: str) -> str:
 
 
 def _free(wanted: str, taken: set[str]) -> str:
-    path, number = PurePosixPath(wanted), 1
-    stem, suffix = split_suffix(path.name)
-    while (name := str(path)).lower() in taken:
+    name, number = wanted, 1
+    folder, slash, last = wanted.rpartition("/")
+    stem, suffix = split_suffix(last)
+    while name.lower() in taken:
         number += 1
-        path = path.with_name(f"{stem}-{number}{suffix}")
+        name = f"{folder}{slash}{stem}-{number}{suffix}"
     taken.add(name.lower())
     return name
 
@@ -136,7 +139,7 @@ def _text(name: str) -> str:
 
 def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device: int, journal_id: str) -> Entry:
     """The line of the journal for a model."""
-    work = plan.folder.with_name(f".tmp_import_{plan.folder.name}.{journal_id}-{number}")
+    parent, _, name = plan.folder.relative_to(library).as_posix().rpartition("/")
     files = tuple(
         PlannedFile(
             source=file.path,
@@ -153,9 +156,9 @@ def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device
     return Entry(
         model=number,
         mode=mode,
-        work=work.relative_to(library).as_posix(),
-        final=plan.folder.relative_to(library).as_posix(),
-        folder=str(plan.sources.path) if plan.sources.is_folder else None,
+        work=f"{parent}/.tmp_import_{name}.{journal_id}-{number}",
+        final=f"{parent}/{name}",
+        folder=plan.sources.path if plan.sources.is_folder else None,
         links=plan.sources.links,
         files=files,
     )

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,7 @@ class SourceFile:
 class Sources:
     """All that is to be imported as one model."""
 
-    path: Path
+    path: str
     """Absolute, without links."""
     files: tuple[SourceFile, ...]
     links: tuple[str, ...]
@@ -53,83 +53,106 @@ class Sources:
     """Whether it lies in the library."""
 
     @property
+    def name(self) -> str:
+        """Of the file or folder."""
+        return os.path.basename(self.path)  # noqa: PTH119 - PERF: paths are texts here
+
+    @property
     def size_bytes(self) -> int:
         """Of all files."""
         return sum(file.state.st_size for file in self.files)
 
 
-def find_sources(given: str, library: Path) -> Sources:
-    """Look at a path; nothing is opened.
+@dataclass(slots=True)
+class Finder:
+    """Looks at the paths of one import.
 
-    Raises:
-        NotFound: Nothing lies there.
-        InvalidInput: It is neither file nor folder, a loop of links, too much, empty, or it holds the library.
-        Conflict: It is part of a model of the library.
-        Unavailable: It can't be looked at.
+    PERF: what is in one folder shares what is known of it; resolving each path takes longer than all else.
     """
-    path, state = _resolved(given)
-    is_inside = _check_place(path, library)
-    notes = [f"{given} is a link; what was imported is {path}"] if _is_link(given) else []
-    links = (os.path.abspath(given),) if notes else ()  # noqa: PTH100 - a Path would resolve nothing, but drop `..` late
-    if stat.S_ISREG(state.st_mode):
-        file = SourceFile(str(path), path.name, state)
-        return Sources(path, (file,), links, tuple(notes), is_folder=False, is_inside=is_inside)
-    if not stat.S_ISDIR(state.st_mode):
-        raise InvalidInput(f"{given} is {_kind_of(state.st_mode)}, not a file or folder; choose a model file")
-    walk = _Walk(path)
-    with system_errors(f"Listing {path.name}"):
-        files = tuple(walk.files())
-    if not files:
-        raise InvalidInput(f"{given} is a folder without files; choose one that holds a model")
-    return Sources(
-        path,
-        files,
-        (*links, *walk.links),
-        (*notes, *walk.notes),
-        is_folder=True,
-        is_repo=walk.is_repo,
-        is_inside=is_inside,
-    )
 
+    library: Path
+    _library: str = field(init=False)
+    _folders: dict[str, str] = field(default_factory=dict)
 
-def _resolved(given: str) -> tuple[Path, os.stat_result]:
-    if not given.strip() or "\0" in given:
-        raise InvalidInput("The path is empty or none; name a file or folder", parameter="path")
-    with system_errors("Looking at the file"):
+    def __post_init__(self) -> None:
+        self._library = os.path.realpath(self.library)
+
+    def find(self, given: str) -> Sources:
+        """Look at a path; nothing is opened.
+
+        Raises:
+            NotFound: Nothing lies there.
+            InvalidInput: It is neither file nor folder, a loop of links, too much, empty, or it holds the library.
+            Conflict: It is part of a model of the library.
+            Unavailable: It can't be looked at.
+        """
+        with system_errors("Looking at what is to be imported"):
+            path, state, is_link = self._resolved(given)
+        is_inside = self._check_place(path)
+        notes = (f"{given} is a link; what was imported is {path}",) if is_link else ()
+        links = (os.path.abspath(os.path.expanduser(given)),) if is_link else ()  # noqa: PTH100,PTH111
+        if stat.S_ISREG(state.st_mode):
+            file = SourceFile(path, os.path.basename(path), state)  # noqa: PTH119
+            return Sources(path, (file,), links, notes, is_folder=False, is_inside=is_inside)
+        if not stat.S_ISDIR(state.st_mode):
+            raise InvalidInput(f"{given} is {_kind_of(state.st_mode)}, not a file or folder; choose a model file")
+        walk = _Walk(path)
+        with system_errors(f"Listing {path}"):
+            files = tuple(walk.files())
+        if not files:
+            raise InvalidInput(f"{given} is a folder without files; choose one that holds a model")
+        return Sources(
+            path,
+            files,
+            (*links, *walk.links),
+            (*notes, *walk.notes),
+            is_folder=True,
+            is_repo=walk.is_repo,
+            is_inside=is_inside,
+        )
+
+    def _resolved(self, given: str) -> tuple[str, os.stat_result, bool]:
+        """A path without links, what lies there, and whether it was a link itself."""
+        if not given.strip() or "\0" in given:
+            raise InvalidInput("The path is empty or none; name a file or folder", parameter="path")
+        folder, name = os.path.split(os.path.abspath(os.path.expanduser(given)))  # noqa: PTH100,PTH111
         try:
-            path = Path(given).expanduser().resolve(strict=True)
-            return path, path.stat()
+            path = os.path.join(self._folder(folder), name)  # noqa: PTH118
+            state = os.lstat(path)
+            if not stat.S_ISLNK(state.st_mode):
+                return path, state, False
+            path = os.path.realpath(path, strict=True)
+            return path, os.stat(path), True  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise NotFound(f"Local path not found: {given}") from exc
-        except (RuntimeError, OSError) as exc:  # RuntimeError: of pathlib before Python 3.13
-            if isinstance(exc, RuntimeError) or exc.errno == errno.ELOOP:
+        except OSError as exc:
+            if exc.errno == errno.ELOOP:
                 raise InvalidInput(f"{given} is a loop of links; choose the file itself") from exc
             if exc.errno == errno.ENAMETOOLONG:
                 raise InvalidInput(f"{given[:100]}… is longer than a path can be") from exc
             raise
 
+    def _folder(self, folder: str) -> str:
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = os.path.realpath(folder, strict=True)
+        return found
 
-def _is_link(given: str) -> bool:
-    return Path(given).expanduser().is_symlink()
-
-
-def _check_place(path: Path, library: Path) -> bool:
-    """Whether a path lies in the library; what can't be imported from there is refused."""
-    library = library.resolve()
-    if library == path or library.is_relative_to(path):
-        raise InvalidInput(f"{path} holds the library itself; choose what is to be imported")
-    if not path.is_relative_to(library):
-        return False
-    below = path.relative_to(library)
-    if any(part.startswith(".") for part in below.parts):
-        raise InvalidInput(f"{path} lies in a hidden folder of the library; move it out of there first")
-    for folder in (path, *path.parents):
-        if folder == library:
-            return True
-        if os.path.lexists(folder / METADATA.file):
-            model_id = folder.relative_to(library).as_posix()
-            raise Conflict(f"{path} belongs to the model {model_id}; it is in the library already")
-    return True
+    def _check_place(self, path: str) -> bool:
+        """Whether a path lies in the library; what can't be imported from there is refused."""
+        library = self._library
+        if library == path or library.startswith(path.rstrip("/") + "/"):
+            raise InvalidInput(f"{path} holds the library itself; choose what is to be imported")
+        if not path.startswith(f"{library}/"):
+            return False
+        below = path[len(library) + 1 :].split("/")
+        if any(part.startswith(".") for part in below):
+            raise InvalidInput(f"{path} lies in a hidden folder of the library; move it out of there first")
+        for length in range(1, len(below) + 1):
+            model_id = "/".join(below[:length])
+            if os.path.lexists(f"{library}/{model_id}/{METADATA.file}"):
+                raise Conflict(f"{path} belongs to the model {model_id}; it is in the library already")
+        return True
 
 
 def _kind_of(mode: int) -> str:
@@ -145,7 +168,7 @@ def _kind_of(mode: int) -> str:
 class _Walk:
     """One walk through a folder; links to folders are not entered."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: str) -> None:
         self._top = top
         self.links: list[str] = []
         self.notes: list[str] = []
@@ -157,7 +180,7 @@ class _Walk:
         with os.scandir(self._top) as found:
             names = [entry.name for entry in found if not entry.is_dir()]
         self.is_repo = any(name in _REPO_FILES or name.endswith(_REPO_ENDING) for name in names)
-        yield from self._below(str(self._top), "", 0)
+        yield from self._below(self._top, "", 0)
 
     def _below(self, folder: str, prefix: str, depth: int) -> Iterator[SourceFile]:
         if depth > _MAX_DEPTH:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final
 
-from pumas.errors import PumasError, Unavailable
+from pumas.errors import Cancelled, Conflict, PumasError, Unavailable
 from pumas.jobs import Progress
 from pumas.library.adopt import adopt
 from pumas.library.dedupe import Duplicates
@@ -34,10 +34,11 @@ from pumas.library.import_placing import (
     verify_copies,
 )
 from pumas.library.import_plan import Plan, entry_of, plan_import
+from pumas.library.import_sources import Finder
 from pumas.library.import_undo import PART, undo
 from pumas.library.records import is_model_file
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
-from pumas.store.documents import sync_folder, write_new_document
+from pumas.store.documents import sync_file, sync_folder, write_new_document
 from pumas.store.metadata import METADATA, OVERRIDES
 from pumas.store.paths import Layout
 
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 _GROUP_MODELS: Final = 128
 _GROUP_BYTES: Final = 512 * 1024 * 1024
+_PLANNERS: Final = 4
+_FOLLOW_S: Final = 1.0
 _WRITERS: Final = 4  # a drive takes some syncs at once as fast as one
 _SHOWN_FILES: Final = 8  # at work at once: two by each of the native workers
 
@@ -106,6 +109,8 @@ class _Import:
         self._results: dict[int, ImportResult] = {}
         self._done = 0
         self._total = 0
+        self._has_named = False
+        self._follow_at = 0.0
 
     def run(self) -> ImportReport:
         begun = perf_counter()
@@ -113,29 +118,42 @@ class _Import:
         self._total = sum(plan.sources.size_bytes for plan in plans.values())
         if self._how.mode == "move":
             self._total += sum(self._far_bytes(plan) for plan in plans.values())
-        outside = {number: plan for number, plan in plans.items() if number not in self._results}
-        if outside:
-            self._import(outside)
+        try:
+            if plans:
+                self._import(plans)
+        finally:
+            if self._has_named:
+                self._named()
         results = tuple(self._results[number] for number in range(len(self._requests)))
         return ImportReport(results=results, elapsed_s=perf_counter() - begun)
 
     def _plan(self) -> dict[int, Plan]:
         plans: dict[int, Plan] = {}
-        library = self._layout.library
-        for number, request in enumerate(self._requests):
-            self._progress.report(number, len(self._requests), "looking at files")
-            try:
-                plan = plan_import(library, request)
-                if plan.sources.is_inside and plan.sources.is_folder:
-                    self._results[number] = adopt(self._layout, plan, cancel=self._progress.cancel_token)
-                    self._named()
-                    continue
-                self._check_removable(plan)
-            except PumasError as exc:
-                self._results[number] = ImportResult(path=request.path, error=str(exc))
-            else:
-                plans[number] = plan
+        finder = Finder(self._layout.library)
+        # Reading headers waits for native threads: some at once.
+        with ThreadPoolExecutor(_PLANNERS, thread_name_prefix="import-plans") as planners:
+            found = planners.map(lambda request: _planned(finder, request), self._requests)
+            for number, plan in enumerate(found):
+                self._progress.report(number, len(self._requests), "looking at files")
+                self._take_on(number, plan, plans)
         return plans
+
+    def _take_on(self, number: int, plan: Plan | PumasError, plans: dict[int, Plan]) -> None:
+        path = self._requests[number].path
+        try:
+            if isinstance(plan, PumasError):
+                raise plan
+            if plan.sources.is_inside and plan.sources.is_folder:
+                self._results[number] = adopt(self._layout, plan, cancel=self._progress.cancel_token)
+                self._has_named = True
+                return
+            self._check_removable(plan)
+        except Cancelled:
+            raise
+        except PumasError as exc:
+            self._results[number] = ImportResult(path=path, error=str(exc), error_kind=exc.kind)
+        else:
+            plans[number] = plan
 
     def _check_removable(self, plan: Plan) -> None:
         """Refuse to move what can't be deleted, before it is copied to another drive."""
@@ -186,6 +204,7 @@ class _Import:
             if is_known and not self._how.allows_duplicates:
                 self._results[number] = ImportResult(
                     path=plan.request.path,
+                    error_kind=Conflict.kind,
                     error=f"Its content is in the library already: {', '.join(found.names[:3])}; nothing was imported",
                     duplicate_of=tuple(found.names),
                 )
@@ -243,7 +262,9 @@ class _Import:
                     told = [making.digests.get(position, ("", ""))[0] for position in range(len(making.entry.files))]
                     journal.note_copied(making.entry, told)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="import-documents") as writers:
+            # All are written before any is synced: what the file system commits for one then holds for many.
             list(writers.map(_write_documents, [making for making in makings if making.error is None]))
+            list(writers.map(_sync_documents, [making for making in makings if making.error is None]))
         self._progress.check()
 
     def _rename(self, journal: Journal, makings: Sequence[Making]) -> list[Making]:
@@ -274,13 +295,22 @@ class _Import:
                 digests_due=making.entry.final in due,
             )
         journal.note_done([making.entry for making in makings])
-        self._named()
+        self._has_named = True
+        self._follow_now_and_then()
+
+    def _follow_now_and_then(self) -> None:
+        """Have the index follow, but spend little of the time of a long batch on it."""
+        if monotonic() >= self._follow_at:
+            begun = monotonic()
+            self._named()
+            self._has_named = False
+            self._follow_at = monotonic() + max(_FOLLOW_S, 10 * (monotonic() - begun))
 
     def _fail(self, journal: Journal, making: Making, *, is_noted: bool) -> None:
         left = self._undo(journal, making) if is_noted else ()
-        error = str(making.error)
-        logger.warning("%s was not imported: %s", making.plan.request.path, error)
-        self._results[making.entry.model] = ImportResult(path=making.plan.request.path, error=error, notes=left)
+        path, error = making.plan.request.path, making.error or PumasError("")
+        logger.info("%s was not imported: %s", path, error)
+        self._results[making.entry.model] = ImportResult(path=path, error=str(error), error_kind=error.kind, notes=left)
 
     def _undo(self, journal: Journal, making: Making) -> tuple[str, ...]:
         left = undo(self._layout.library, making.entry)
@@ -307,6 +337,13 @@ class _Same:
     count: int = 0
 
 
+def _planned(finder: Finder, request: ImportRequest) -> Plan | PumasError:
+    try:
+        return plan_import(finder, request)
+    except PumasError as exc:
+        return exc
+
+
 def _groups(plans: Mapping[int, Plan]) -> Iterator[dict[int, Plan]]:
     group: dict[int, Plan] = {}
     size_bytes = 0
@@ -321,16 +358,21 @@ def _groups(plans: Mapping[int, Plan]) -> Iterator[dict[int, Plan]]:
 
 
 def _write_documents(making: Making) -> None:
-    """Step 7."""
+    """Step 7; `metadata.json` last."""
     with failing(making, f"Writing the documents of {making.plan.folder.name}"):
-        final = Path(making.entry.final).name
+        metadata = metadata_of(making.plan, making.described(), name=Path(making.entry.final).name)
         write_new_document(making.work / OVERRIDES.file, {})
-        for folder in {(making.work / file.target).parent for file in making.entry.files if "/" in file.target}:
-            for below in (folder, *folder.parents):
-                if below == making.work:
-                    break
-                sync_folder(below)
-        write_new_document(making.work / METADATA.file, metadata_of(making.plan, making.described(), name=final))
+        write_new_document(making.work / METADATA.file, metadata)
+
+
+def _sync_documents(making: Making) -> None:
+    with failing(making, f"Syncing the documents of {making.plan.folder.name}"):
+        sync_file(making.work / OVERRIDES.file)
+        for folder in {os.path.dirname(file.target) for file in making.entry.files}:  # noqa: PTH120
+            while folder:
+                sync_folder(making.work / folder)
+                folder = os.path.dirname(folder)  # noqa: PTH120,PLW2901
+        sync_file(making.work / METADATA.file)
         sync_folder(making.work)
 
 
