@@ -237,6 +237,15 @@ class Status(Record, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class FileProgress(Record, frozen=True, kw_only=True):
+    """How far a job is with one file."""
+
+    name: str
+    done: int
+    """Bytes."""
+    total: int
+
+
 class JobSnapshot(Record, frozen=True, kw_only=True):
     """State of a long operation at one moment."""
 
@@ -250,6 +259,8 @@ class JobSnapshot(Record, frozen=True, kw_only=True):
     created_at: str
     ended_at: str | None
     error: str | None
+    files: tuple[FileProgress, ...] = ()
+    """Those that are at work at this moment, if it tells of files."""
 
 
 class RootInfo(Record, frozen=True, kw_only=True):
@@ -459,6 +470,68 @@ class SourceIssue(Record, frozen=True, kw_only=True):
 
     severity: Literal["error", "warning"]
     what: str
+
+
+ImportMode = Literal["copy", "move", "hardlink", "reflink"]
+"""How the files of a model get into the library: as copies; taken from their place; as another name of the same file;
+as files that share their content until either is written."""
+
+
+class ImportRequest(Record, frozen=True, kw_only=True):
+    """One file or folder that is to become a model."""
+
+    path: str
+    family: str = "unknown"
+    """What the content says counts instead of `unknown`, `imported` and nothing."""
+    official_name: str | None = None
+    """The stem of the file, or the name of the folder, when not given."""
+    repo_id: str | None = None
+    """Of the hub, `owner/name`."""
+    model_type: str | None = None
+    """What the content says when not given; else the content is not looked at."""
+    subtype: str | None = None
+    """Of a `model_type` that is given."""
+    tags: tuple[str, ...] = ()
+
+
+class ImportResult(Record, frozen=True, kw_only=True):
+    """What became of one file or folder."""
+
+    path: str
+    """As it was given."""
+    model_id: str | None = None
+    """None when it was not imported."""
+    model_path: Path | None = None
+    """The model's folder."""
+    error: str | None = None
+    """Why it was not imported; everything lies where it was."""
+    error_kind: str | None = None
+    """`kind` of the error."""
+    file_count: int = 0
+    size_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What else there is to know: links that were followed, files that were left, sources that could not be removed."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    digests_due: bool = False
+    """Whether a job is still to make the digests."""
+
+
+class ImportReport(Record, frozen=True, kw_only=True):
+    """What one import did; `results` has the order of the requests."""
+
+    results: tuple[ImportResult, ...]
+    elapsed_s: float
+
+    @property
+    def imported(self) -> int:
+        """Models that were imported."""
+        return sum(result.error is None for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Requests that came to nothing."""
+        return len(self.results) - self.imported
 
 
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):

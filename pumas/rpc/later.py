@@ -101,8 +101,6 @@ LATER: dict[str, dict[str, str]] = {
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
     "import": {
-        "import_batch": "Moves several model files or folders into the library, one result each.",
-        "import_model": "Moves one model file or folder into the library: identified, hashed, named, indexed.",
         "mark_metadata_as_manual": "Protects a model's data from being overwritten by hub look-ups.",
         "scan_shared_storage": "Counts models, workflows and bytes in the shared folders, after looking for changes on disk.",
     },

@@ -207,6 +207,37 @@ class StatusResponse(Response, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class ImportResponse(Response, frozen=True, kw_only=True):
+    """Answer of `import_model`."""
+
+    model_path: str | UnsetType = UNSET
+
+
+class ModelImportResult(Struct, frozen=True, kw_only=True):
+    """What became of one element of `import_specs`."""
+
+    path: str
+    success: bool
+    model_path: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class ImportBatchResponse(Response, frozen=True, kw_only=True):
+    """Answer of `import_batch`."""
+
+    imported: int
+    failed: int
+    results: list[ModelImportResult]
+
+
+class FileData(Struct, frozen=True, kw_only=True):
+    """How far a job is with one file."""
+
+    name: str
+    done: int
+    total: int
+
+
 class JobData(Struct, frozen=True, kw_only=True):
     """One job."""
 
@@ -219,6 +250,7 @@ class JobData(Struct, frozen=True, kw_only=True):
     created_at: str
     ended_at: str | None
     error: str | None
+    files: list[FileData]
 
 
 class JobResponse(Response, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from pumas import models
+from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
-from pumas.rpc import responses
+from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
 
 _GIB = 1024**3
@@ -168,6 +169,37 @@ def status_response(status: models.Status) -> responses.StatusResponse:
         last_launch_log=status.last_launch_log,
         last_launch_error=status.last_launch_error,
     )
+
+
+def import_request(spec: params.ImportSpec) -> models.ImportRequest:
+    """One element of `import_specs`; the content decides on the type where none is given."""
+    given = {name: value for name in spec.__struct_fields__ if (value := getattr(spec, name))}
+    return msgspec.convert(given, models.ImportRequest)
+
+
+def import_response(result: models.ImportResult) -> responses.ImportResponse:
+    """Answer of `import_model`."""
+    if result.error is not None:
+        return responses.ImportResponse(success=False, error=result.error)
+    return responses.ImportResponse(model_path=str(result.model_path))
+
+
+def import_batch_response(results: Sequence[models.ImportResult]) -> responses.ImportBatchResponse:
+    """Answer of `import_batch`."""
+    failed = sum(result.error is not None for result in results)
+    return responses.ImportBatchResponse(
+        success=not failed,
+        imported=len(results) - failed,
+        failed=failed,
+        results=[_import_result(result) for result in results],
+    )
+
+
+def _import_result(result: models.ImportResult) -> responses.ModelImportResult:
+    if result.error is None:
+        return responses.ModelImportResult(path=result.path, success=True, model_path=str(result.model_path))
+    error = "Path does not exist" if result.error_kind == NotFound.kind else result.error
+    return responses.ModelImportResult(path=result.path, success=False, error=error)
 
 
 def job_data(snapshot: models.JobSnapshot) -> responses.JobData:

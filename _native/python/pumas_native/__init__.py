@@ -12,6 +12,7 @@ from pumas_native._native import (
     __version__,
     build_profile,
     changed_documents,
+    copy_files,
     fingerprint_files,
     hash_file,
     hash_files,
@@ -19,6 +20,8 @@ from pumas_native._native import (
     read_header,
     read_headers,
     read_metadata_files,
+    reflink_files,
+    rename_new,
     scan_tree,
 )
 
@@ -33,6 +36,7 @@ __all__ = [
     "__version__",
     "build_profile",
     "changed_documents",
+    "copy_files",
     "errors",
     "fingerprint_files",
     "hash_file",
@@ -41,5 +45,7 @@ __all__ = [
     "read_header",
     "read_headers",
     "read_metadata_files",
+    "reflink_files",
+    "rename_new",
     "scan_tree",
 ]
