@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,18 +98,25 @@ def _kind(request: ImportRequest, main: SourceFile) -> tuple[str, str, str]:
     return model_type, subtype, str(kind.family) if is_found else request.family
 
 
-def _names(sources: Sources) -> Iterable[str]:
-    """A name for each file that no other one has, `/` between its parts."""
+def _names(sources: Sources) -> list[str]:
+    """A name for each file that no other one has, `/` between its parts; one that can stay as it is does."""
     taken = {
         name.lower() for name in DOCUMENTS
     }  # without case: the library may be moved to a file system that has none
     folders: dict[str, str] = {"": ""}
+    wanted = []
     for file in sources.files:
         above, _, name = file.below.rpartition("/")
         if above not in folders:
             folders[above] = _folder(above, keeps=sources.is_repo)
-        wanted = name if sources.is_repo and _SOUND.fullmatch(name) else normalize_filename(name)
-        yield _free(folders[above] + wanted, taken)
+        keeps = sources.is_repo and _SOUND.fullmatch(name)
+        wanted.append(folders[above] + (name if keeps else normalize_filename(name)))
+    # The order of the sort: those whose name stays choose first.
+    order = sorted(range(len(wanted)), key=lambda at: wanted[at] != sources.files[at].below)
+    names = dict.fromkeys(order, "")
+    for at in order:
+        names[at] = _free(wanted[at], taken)
+    return [names[at] for at in range(len(wanted))]
 
 
 def _folder(below: str, *, keeps: bool) -> str:
