@@ -10,7 +10,7 @@ from typing import Final
 
 from pumas.errors import InvalidInput
 from pumas.library.formats import first_bytes, format_of
-from pumas.library.import_journal import Entry, PlannedFile
+from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, SourceFile, Sources
 from pumas.library.inventory import DOCUMENTS
 from pumas.library.kinds import kind_by_content, kind_by_name
@@ -162,7 +162,7 @@ def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device
     return Entry(
         model=number,
         mode=mode,
-        work=f"{parent}/.tmp_import_{name}.{journal_id}-{number}",
+        work=f"{parent}/{WORK}{name}.{journal_id}-{number}",
         final=f"{parent}/{name}",
         folder=plan.sources.path if plan.sources.is_folder else None,
         links=plan.sources.links,
