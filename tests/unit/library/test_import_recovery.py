@@ -63,7 +63,7 @@ def interrupted(layout: Layout, tmp_path: Path, *, mode="move", moved=True, **gi
     if moved:
         sources[0].rename(work / "a.gguf")
     journal._lock.release()  # as if its process had been killed
-    return entry, *sources
+    return entry, sources[0], sources[1]
 
 
 def test_what_was_moved_goes_back(layout, tmp_path):
