@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.classify import ClassifyOperations
 from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
@@ -21,7 +22,9 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations):
+class PumasApi(
+    HealthOperations, DigestOperations, IdentifyOperations, ClassifyOperations, SystemOperations, JobOperations
+):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:

@@ -30,11 +30,11 @@ def metadata_of(plan: Plan, files: Sequence[PlacedFile], *, name: str) -> Metada
     """The `metadata.json` of a new model; `name` is that of its folder."""
     now = format_time(datetime.now(UTC), TimeForm.ZULU)
     repo_id = plan.request.repo_id
-    return Metadata(
+    document = Metadata(
         model_id=name,
         family=plan.folder.parent.name,
-        model_type=plan.model_type,
-        subtype=plan.subtype,
+        model_type=plan.kind.model_type or "",
+        subtype=plan.kind.subtype,
         official_name=plan.official_name,
         cleaned_name=name,
         tags=list(plan.request.tags),
@@ -52,6 +52,9 @@ def metadata_of(plan: Plan, files: Sequence[PlacedFile], *, name: str) -> Metada
         size_bytes=sum(file.size_bytes for file in files),
         files=[_entry(file) for file in files],
     )
+    if plan.kind.needs_review:
+        document["needs_review"] = True
+    return document
 
 
 def hashes_of(files: Sequence[PlacedFile]) -> Hashes:

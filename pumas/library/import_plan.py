@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from pumas.errors import InvalidInput
-from pumas.library.formats import first_bytes, format_of
+from pumas.library.file_kinds import file_kinds, has_model_name
 from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, SourceFile, Sources
 from pumas.library.inventory import DOCUMENTS
-from pumas.library.kinds import kind_by_content, kind_by_name
 from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
-from pumas.models import ImportMode, ImportRequest
+from pumas.library.repo_kinds import repo_kind
+from pumas.models import ImportMode, ImportRequest, ModelKind
 
 _GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})
-_MODEL_SUFFIXES: Final = frozenset({".gguf", ".safetensors", ".ckpt", ".pt", ".bin", ".pth", ".onnx"})
 # A name that a repo's files may use for each other, and that every file system and document takes.
 _SOUND = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
@@ -29,9 +30,8 @@ class Plan:
 
     request: ImportRequest
     sources: Sources
-    model_type: str
-    subtype: str
-    family: str
+    kind: ModelKind
+    """With the family that the model gets, which may be the one that was asked for."""
     official_name: str
     folder: Path
     """Where it goes, unless something lies there."""
@@ -50,18 +50,16 @@ def plan_import(finder: Finder, request: ImportRequest) -> Plan:
     if main is None:
         what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
         raise InvalidInput(f"{request.path} {what}; nothing was imported")
-    model_type, subtype, family = _kind(request, main)
+    kind = _kind(request, sources, main)
     name = request.official_name
     if name is None:
         name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
     return Plan(
         request=request,
         sources=sources,
-        model_type=model_type,
-        subtype=subtype,
-        family=family,
+        kind=kind,
         official_name=_text(name),
-        folder=model_folder(finder.library, model_type, family, name),
+        folder=model_folder(finder.library, kind.model_type or "", kind.family or "", name),
         names=tuple(_names(sources)),
     )
 
@@ -75,27 +73,23 @@ def _main_file(sources: Sources) -> SourceFile | None:
 
 def is_model(file: SourceFile) -> bool:
     """Whether a file is one of a model by its name, or else by its content."""
-    if os.path.splitext(file.path)[1].lower() in _MODEL_SUFFIXES:  # noqa: PTH122 - PERF: a text
-        return True
-    try:
-        return format_of(first_bytes(Path(file.path)), file.path) not in ("unknown", "zip")
-    except OSError:
-        return False
+    return has_model_name(file.path) or file_kinds([file.path])[0].confidence > 0
 
 
-def _kind(request: ImportRequest, main: SourceFile) -> tuple[str, str, str]:
+def _kind(request: ImportRequest, sources: Sources, main: SourceFile) -> ModelKind:
     """Type, subtype and family (`library.md` §5.1)."""
     if request.model_type:
         default = "" if request.model_type == "llm" else "checkpoints"
-        return request.model_type, request.subtype or default, request.family
-    path = Path(main.path)
-    kind = kind_by_content(path)
-    if kind.model_type is None:
-        model_type, subtype = kind_by_name(path.name)
-    else:
-        model_type, subtype = kind.model_type, "" if kind.model_type == "llm" else "checkpoints"
+        return ModelKind(
+            model_type=request.model_type,
+            subtype=request.subtype or default,
+            family=request.family,
+            evidence=("its type was given",),
+            confidence=1.0,
+        )
+    kind = repo_kind(Path(sources.path)) if sources.is_folder else file_kinds([main.path])[0]
     is_found = kind.family is not None and request.family in _GENERIC_FAMILIES
-    return model_type, subtype, str(kind.family) if is_found else request.family
+    return kind if is_found else replace(kind, family=request.family)
 
 
 def _names(sources: Sources) -> list[str]:

@@ -38,7 +38,7 @@ def normalize_filename(name: str, *, longest: int = LONGEST) -> str:
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """Stem and suffix: a dot at the beginning or the end starts none (pathlib before Python 3.14)."""
+    """Stem and suffix of a name: a dot at the beginning or the end starts none (pathlib before Python 3.14)."""
     at = name.rfind(".")
     return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
 
@@ -83,7 +83,6 @@ def model_folder(library: Path, model_type: str, family: str, name: str) -> Path
         message = f"The model type {shown(model_type)!r} can't be a folder; use a plain name such as `llm`"
         raise InvalidInput(message, parameter="model_type")
     if len(model_type) > LONGEST or _SURROGATES.search(model_type):
-        raise InvalidInput(
-            "The model type is too long or not valid text; use a plain name such as `llm`", parameter="model_type"
-        )
+        message = "The model type is too long or no valid text; use a plain name such as `llm`"
+        raise InvalidInput(message, parameter="model_type")
     return library / model_type / normalize_name(family) / normalize_name(name)

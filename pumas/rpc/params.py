@@ -44,6 +44,18 @@ class NewOverridesParams(Struct, frozen=True, kw_only=True):
     overrides: dict[str, Any]
 
 
+class FileParams(Struct, frozen=True, kw_only=True):
+    """Parameters of what looks at one file."""
+
+    file_path: str
+
+
+class FilesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of what looks at files."""
+
+    file_paths: list[str]
+
+
 class JobParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_job` and `cancel_job`."""
 

@@ -30,6 +30,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<headers::Headers>()?;
     module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
+    module.add_class::<headers::NameWords>()?;
     module.add_function(wrap_pyfunction!(place::rename_new, module)?)?;
     module.add_function(wrap_pyfunction!(place::reflink_files, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
