@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from pumas.library.import_plan import Plan
 from pumas.library.records import is_model_file
@@ -65,7 +64,7 @@ def hashes_of(files: Sequence[PlacedFile]) -> Hashes:
 
 
 def _entry(file: PlacedFile) -> ModelFile:
-    entry = ModelFile(name=file.name, original_name=PurePosixPath(file.original_name).name, size=file.size_bytes)
+    entry = ModelFile(name=file.name, original_name=file.original_name, size=file.size_bytes)
     if file.sha256:
         entry.update(ModelFile(sha256=file.sha256, blake3=file.blake3, mtime_ns=file.mtime_ns))
     return entry

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 
 from pumas.errors import Damaged, PumasError, system_errors
 from pumas.library.import_journal import Entry, Journal, PlannedFile
-from pumas.library.naming import free_path
 from pumas.library.recorded import read_recorded
 from pumas.store.documents import read_document, sync_folder, write_document
 from pumas.store.metadata import METADATA
@@ -45,27 +45,25 @@ def rename_in(library: Path, journal: Journal, entries: Sequence[Entry]) -> dict
 
 def _choose_names(library: Path, journal: Journal, entries: Sequence[Entry]) -> None:
     """Give each entry a name that is free, in the journal first, then in its document."""
-    chosen: set[Path] = set()
+    chosen: set[str] = set()
     renamed = []
     for entry in entries:
-        wanted = library / entry.final
-        final = free_path(wanted)
-        while final in chosen:
-            final = free_path(_next(final, wanted))
+        final = next(
+            name for name in _names(entry.wanted) if name not in chosen and not os.path.lexists(library / name)
+        )
         chosen.add(final)
-        if final != wanted:
-            entry.final = final.relative_to(library).as_posix()
+        if final != entry.final:
+            entry.final = final
             renamed.append(entry)
     if renamed:
         journal.note_final(renamed)
         for entry in renamed:
-            _rename_in_document(library / entry.work / METADATA.file, Path(entry.final).name)
+            _rename_in_document(library / entry.work / METADATA.file, PurePosixPath(entry.final).name)
 
 
-def _next(taken: Path, wanted: Path) -> Path:
-    """The name behind one that another model of the same group has."""
-    number = taken.name.removeprefix(f"{wanted.name}-")
-    return wanted.with_name(f"{wanted.name}-{int(number) + 1 if number.isdecimal() else 2}")
+def _names(wanted: str) -> Iterator[str]:
+    yield wanted
+    yield from (f"{wanted}-{number}" for number in count(2))
 
 
 def _rename_in_document(path: Path, name: str) -> None:

@@ -76,6 +76,9 @@ from pumas.store.times import TimeForm, format_time
 if TYPE_CHECKING:
     import filelock
 
+WORK = ".tmp_import_"
+"""Beginning of the name of a work folder."""
+
 _FORM = 1
 _MAX_LINE_BYTES = 256 * 1024 * 1024  # a folder of a million files stays below
 
@@ -112,6 +115,12 @@ class Entry:
     """Links that a move may leave without their target."""
     copied: tuple[str, ...] | None = None
     is_done: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """The final name that is taken if nothing lies there."""
+        folder, _, name = self.work.rpartition("/")
+        return f"{folder}/{name.removeprefix(WORK).rpartition('.')[0]}"
 
 
 @dataclass(slots=True)

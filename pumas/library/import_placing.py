@@ -22,8 +22,8 @@ from pumas.library.import_undo import PART
 from pumas.library.known import FINGERPRINT_BYTES
 from pumas.store.documents import make_folders, sync_folder
 
-DIGEST_S: Final = 0.9  # digests that take longer are left to a job
-_DIGEST_BYTES: Final = 4 << 30  # more than that takes longer on any machine
+_DIGEST_S: Final = 0.9  # digests that take longer are left to a job
+DIGEST_BYTES: Final = 4 << 30  # more than that takes longer on any machine
 _NO_LINKS: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 _NO_REFLINKS: Final = frozenset({errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS})
 
@@ -115,23 +115,40 @@ def place(makings: Sequence[Making], *, told: Told, cancel: pumas_native.CancelT
     Raises:
         Cancelled: `cancel` was set; what was placed until then is to be undone.
     """
-    to_copy: list[tuple[Making, int]] = []
+    # Before anything is renamed: a link in a folder may lead to a file that is.
+    _copy(_chosen(makings, is_copied), told=told, cancel=cancel)
+    late: list[tuple[Making, int]] = []
     for making in makings:
         if cancel.is_cancelled:
             raise Cancelled("The import was cancelled")
         if making.error is None:
             with failing(making, f"Importing {making.plan.sources.name}"):
-                to_copy.extend((making, position) for position in _place_without_copying(making))
-    _copy([(making, position) for making, position in to_copy if making.error is None], told=told, cancel=cancel)
+                late.extend((making, position) for position in _place_without_copying(making))
+    _copy([(making, position) for making, position in late if making.error is None], told=told, cancel=cancel)
+
+
+def _chosen(makings: Sequence[Making], wanted: Callable[[Entry, PlannedFile], bool]) -> list[tuple[Making, int]]:
+    return [
+        (making, position)
+        for making in makings
+        if making.error is None
+        for position, file in enumerate(making.entry.files)
+        if wanted(making.entry, file)
+    ]
+
+
+def is_copied(entry: Entry, file: PlannedFile) -> bool:
+    """Whether a file gets into the library as a copy: its bytes are read and written."""
+    return entry.mode == "copy" or (entry.mode == "move" and not (file.is_taken and file.is_near))
 
 
 def _place_without_copying(making: Making) -> Iterator[int]:
-    """Place what needs no copying; yields the positions of what does."""
+    """Place what needs no copying; yields the positions of what has to be copied after all."""
     mode = making.entry.mode
     for position, file in enumerate(making.entry.files):
-        if mode == "copy" or (mode == "move" and not (file.is_taken and file.is_near)):
-            yield position
-        elif mode == "move":
+        if is_copied(making.entry, file):
+            continue
+        if mode == "move":
             try:
                 os.rename(file.source, making.placed(position))  # noqa: PTH104 - nothing lies in a work folder of ours
             except OSError as exc:
@@ -190,7 +207,7 @@ def check_space(makings: Sequence[Making], library: Path) -> None:
         drive = os.statvfs(library)
     left = drive.f_bavail * drive.f_frsize
     for making in makings:
-        needed = sum(file.size_bytes for file in making.entry.files if _is_copied(making.entry, file))
+        needed = sum(file.size_bytes for file in making.entry.files if is_copied(making.entry, file))
         if needed > left:
             making.error = NoSpace(
                 f"The drive of the library has {left} bytes left, {making.plan.sources.name} needs {needed}; "
@@ -198,10 +215,6 @@ def check_space(makings: Sequence[Making], library: Path) -> None:
             )
         else:
             left -= needed
-
-
-def _is_copied(entry: Entry, file: PlannedFile) -> bool:
-    return entry.mode == "copy" or (entry.mode == "move" and not (file.is_taken and file.is_near))
 
 
 def _copy(chosen: Sequence[tuple[Making, int]], *, told: Told, cancel: pumas_native.CancelToken) -> None:
@@ -255,10 +268,10 @@ def digest(makings: Sequence[Making], *, cancel: pumas_native.CancelToken) -> No
         for position in range(len(making.entry.files))
         if position not in making.digests
     ]
-    if not chosen or sum(making.entry.files[at].size_bytes for making, at in chosen) > _DIGEST_BYTES:
+    if not chosen or sum(making.entry.files[at].size_bytes for making, at in chosen) > DIGEST_BYTES:
         return
     limit = pumas_native.CancelToken()
-    ends_at = monotonic() + DIGEST_S
+    ends_at = monotonic() + _DIGEST_S
 
     def tick(_done: int) -> None:
         if cancel.is_cancelled or monotonic() > ends_at:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from pumas.errors import InvalidInput
 from pumas.library.file_kinds import file_kinds, has_model_name
-from pumas.library.import_journal import Entry, PlannedFile
+from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, SourceFile, Sources
 from pumas.library.inventory import DOCUMENTS
 from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
@@ -93,18 +92,25 @@ def _kind(request: ImportRequest, sources: Sources, main: SourceFile) -> ModelKi
     return kind if is_found else replace(kind, family=request.family)
 
 
-def _names(sources: Sources) -> Iterable[str]:
-    """A name for each file that no other one has, `/` between its parts."""
+def _names(sources: Sources) -> list[str]:
+    """A name for each file that no other one has, `/` between its parts; one that can stay as it is does."""
     taken = {
         name.lower() for name in DOCUMENTS
     }  # without case: the library may be moved to a file system that has none
     folders: dict[str, str] = {"": ""}
+    wanted = []
     for file in sources.files:
         above, _, name = file.below.rpartition("/")
         if above not in folders:
             folders[above] = _folder(above, keeps=sources.is_repo)
-        wanted = name if sources.is_repo and _SOUND.fullmatch(name) else normalize_filename(name)
-        yield _free(folders[above] + wanted, taken)
+        keeps = sources.is_repo and _SOUND.fullmatch(name)
+        wanted.append(folders[above] + (name if keeps else normalize_filename(name)))
+    # The order of the sort: those whose name stays choose first.
+    order = sorted(range(len(wanted)), key=lambda at: wanted[at] != sources.files[at].below)
+    names = dict.fromkeys(order, "")
+    for at in order:
+        names[at] = _free(wanted[at], taken)
+    return [names[at] for at in range(len(wanted))]
 
 
 def _folder(below: str, *, keeps: bool) -> str:
@@ -150,7 +156,7 @@ def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device
     return Entry(
         model=number,
         mode=mode,
-        work=f"{parent}/.tmp_import_{name}.{journal_id}-{number}",
+        work=f"{parent}/{WORK}{name}.{journal_id}-{number}",
         final=f"{parent}/{name}",
         folder=plan.sources.path if plan.sources.is_folder else None,
         links=plan.sources.links,

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from pumas.errors import Damaged, PumasError
 from pumas.library.import_digests import lacks_digests, note_due
 from pumas.library.import_ending import clear_sources, rename_in
-from pumas.library.import_journal import Entry, Journal, left_journals, read_entries, take_over
+from pumas.library.import_journal import WORK, Entry, Journal, left_journals, read_entries, take_over
 from pumas.library.import_undo import undo
 from pumas.models import Finding
 from pumas.store.documents import read_document
@@ -91,9 +91,13 @@ def _undo(library: Path, journal: Journal, entry: Entry, recovered: Recovered) -
     if left:
         recovered.left.extend(left)
         return
-    origin = entry.folder or (entry.files[0].source if entry.files else entry.final)
-    recovered.undone.append(f"An import that was interrupted was undone; everything lies at its place again: {origin}")
+    told = f"An import that was interrupted was undone; everything lies at its place again: {_origin(entry)}"
+    recovered.undone.append(told)
     journal.note_done([entry])
+
+
+def _origin(entry: Entry) -> str:
+    return entry.folder or (entry.files[0].source if entry.files else entry.final)
 
 
 def _is_complete(work: Path, entry: Entry) -> bool:
@@ -111,7 +115,7 @@ def _is_sound(entry: Entry) -> bool:
     # SECURITY: a library may come from somebody else, with its journals.
     places = (entry.work, entry.final, *(file.target for file in entry.files))
     is_inside = all(_is_below(place) for place in places)
-    return is_inside and PurePosixPath(entry.work).name.startswith(".tmp_import_")
+    return is_inside and PurePosixPath(entry.work).name.startswith(WORK)
 
 
 def _is_below(place: str) -> bool:
@@ -135,6 +139,7 @@ def examine_imports(layout: Layout) -> Iterator[Finding]:
                 "import_interrupted",
                 place,
                 what=f"an import runs, or was interrupted: {moved} of {len(entry.files)} files lie here, the others at "
-                f"their place ({entry.folder or entry.files[0].source})",
-                remedy="Opening the launcher root finishes or undoes it, if its process has ended.",
+                f"their place ({_origin(entry)})",
+                remedy="Opening the launcher root finishes or undoes it, if its process has ended. Move away what lies "
+                "at the place of a file that is to go back.",
             )
