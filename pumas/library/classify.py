@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from pumas.errors import Cancelled, PumasError
 from pumas.jobs import Progress
 from pumas.library.dedupe import Duplicates
@@ -21,7 +23,7 @@ from pumas.models import ImportCandidate, ImportRequest, ShardSet
 
 
 def classify_paths(
-    library: Path, paths: Sequence[str], *, known: Duplicates, progress: Progress
+    library: Path, paths: Sequence[str], *, asked: ImportRequest, known: Duplicates, progress: Progress
 ) -> tuple[ImportCandidate, ...]:
     """Look at files and folders that may be imported; nothing is written, and no path hinders another.
 
@@ -30,20 +32,22 @@ def classify_paths(
     Args:
         library: The folder of models.
         paths: Files of one set of shards are one candidate; any other path is one.
+        asked: What is asked for each, but for the path.
         known: What the library holds.
         progress: It counts candidates.
 
     Raises:
         Cancelled: The job is to end.
     """
-    return _Look(library, known, progress).at(paths)
+    return _Look(library, asked, known, progress).at(paths)
 
 
 class _Look:
     """One call; what it has given a place to takes that place."""
 
-    def __init__(self, library: Path, known: Duplicates, progress: Progress) -> None:
+    def __init__(self, library: Path, asked: ImportRequest, known: Duplicates, progress: Progress) -> None:
         self._library = library
+        self._asked = asked
         self._known = known
         self._progress = progress
         self._finder = Finder(library)
@@ -60,9 +64,12 @@ class _Look:
         return tuple(found)
 
     def _candidate(self, given: ShardSet) -> ImportCandidate:
-        name = split_suffix(given.name)[0] if len(given.files) > 1 else None
+        name = self._asked.official_name
+        if name is None and len(given.files) > 1:
+            name = split_suffix(given.name)[0]
+        requests = [replace(self._asked, path=path, official_name=name) for path in given.files]
         try:
-            plans = [plan_import(self._finder, ImportRequest(path=path, official_name=name)) for path in given.files]
+            plans = [plan_import(self._finder, request) for request in requests]
             duplicates = tuple(name for plan in plans for name in self._duplicates(plan))
             # Of several shards one may hold but a few tensors: the one that says most speaks for all.
             plan = max(plans, key=lambda plan: (plan.kind.confidence, plan.sources.size_bytes))

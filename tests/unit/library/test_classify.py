@@ -139,3 +139,11 @@ def test_hostile_names_stay_in_the_library(name, incoming, classify):
     assert len(one.model_id.split("/")) == 3
     for text in (*one.paths, one.official_name, *one.notes, *one.files):
         text.encode()
+
+
+def test_what_was_asked_for_counts(incoming, library):
+    path = gguf(incoming / "a.gguf")
+    with PumasApi(library.parents[1]) as api:
+        job = api.classify_model_import_paths([path], family="own", official_name="B", model_type="diffusion")
+        (one,) = job.result(30)
+    assert (one.model_id, one.subtype, one.evidence) == ("diffusion/own/B", "checkpoints", ("its type was given",))
