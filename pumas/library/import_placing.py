@@ -70,10 +70,10 @@ def _text(name: str) -> str:
 
 def make_work_folders(makings: Sequence[Making]) -> None:
     """Make the work folders and those below them; their parents are on disk then (step 3)."""
-    parents: set[Path] = set()
+    parents: set[str] = set()
     for making in makings:
-        with failing(making, f"Making a folder for {making.plan.folder.name}"):
-            parent = Path(os.path.dirname(making.work))  # noqa: PTH120
+        with failing(making, f"Making a folder for {making.plan.official_name}"):
+            parent = making.work.rpartition("/")[0]
             _make(making.work, parent, is_there=parent in parents)
             for position, file in enumerate(making.entry.files):
                 if "/" in file.target:
@@ -84,10 +84,10 @@ def make_work_folders(makings: Sequence[Making]) -> None:
             sync_folder(parent)
 
 
-def _make(work: str, parent: Path, *, is_there: bool) -> None:
+def _make(work: str, parent: str, *, is_there: bool) -> None:
     for _ in range(10):
         if not is_there:
-            make_folders(parent)
+            make_folders(Path(parent))
         try:
             os.mkdir(work)  # noqa: PTH102
         except FileNotFoundError:

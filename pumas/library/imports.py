@@ -109,6 +109,7 @@ class _Import:
         self._results: dict[int, ImportResult] = {}
         self._done = 0
         self._total = 0
+        self._device = layout.library.stat().st_dev
         self._has_named = False
         self._follow_at = 0.0
 
@@ -168,10 +169,6 @@ class _Import:
     def _far_bytes(self, plan: Plan) -> int:
         return sum(file.state.st_size for file in plan.sources.files if file.state.st_dev != self._device)
 
-    @property
-    def _device(self) -> int:
-        return self._layout.library.stat().st_dev
-
     def _import(self, plans: Mapping[int, Plan]) -> None:
         same = self._find_same(plans)
         journal = Journal.begin(self._layout)
@@ -211,10 +208,10 @@ class _Import:
         return same
 
     def _import_group(self, journal: Journal, group: Mapping[int, Plan], same: Mapping[int, _Same]) -> None:
-        library, device = self._layout.library, self._device
+        library = self._layout.library
         makings: list[Making] = []
         for number, plan in group.items():
-            entry = entry_of(plan, number, self._how.mode, library=library, device=device, journal_id=journal.id)
+            entry = entry_of(plan, number, self._how.mode, library=library, device=self._device, journal_id=journal.id)
             making = Making(plan, entry, f"{library}/{entry.work}")
             for position, digests in same[number].digests.items():
                 if is_unchanged(entry.files[position]):
@@ -275,7 +272,7 @@ class _Import:
         for making in makings:
             error = problems.get(making.entry.model)
             if error is not None:
-                with failing(making, f"Giving {making.plan.folder.name} its name"):
+                with failing(making, f"Giving {making.plan.official_name} its name"):
                     raise error
         return [making for making in makings if making.error is None]
 
@@ -354,7 +351,7 @@ def _groups(plans: Mapping[int, Plan]) -> Iterator[dict[int, Plan]]:
 
 def _write_documents(making: Making) -> None:
     """Step 7; `metadata.json` last."""
-    with failing(making, f"Writing the documents of {making.plan.folder.name}"):
+    with failing(making, f"Writing the documents of {making.plan.official_name}"):
         metadata = metadata_of(making.plan, making.described(), name=making.entry.final.rpartition("/")[2])
         write_new_document(Path(making.work, OVERRIDES.file), {})
         write_new_document(Path(making.work, METADATA.file), metadata)
@@ -364,12 +361,12 @@ def _sync_documents(makings: Sequence[Making]) -> None:
     for making in makings:
         if making.error is not None:
             continue
-        with failing(making, f"Syncing the documents of {making.plan.folder.name}"):
-            sync_file(Path(making.work, OVERRIDES.file))
+        with failing(making, f"Syncing the documents of {making.plan.official_name}"):
+            sync_file(f"{making.work}/{OVERRIDES.file}")
             for folder in _folders_below(making):
-                sync_folder(Path(making.work, folder))
-            sync_file(Path(making.work, METADATA.file))
-            sync_folder(Path(making.work))
+                sync_folder(f"{making.work}/{folder}")
+            sync_file(f"{making.work}/{METADATA.file}")
+            sync_folder(making.work)
 
 
 def _folders_below(making: Making) -> set[str]:
