@@ -29,7 +29,7 @@ def rename_in(library: Path, journal: Journal, entries: Sequence[Entry]) -> dict
     waiting = list(entries)
     while waiting:
         _choose_names(library, journal, waiting)
-        failed = rename_new([library / one.work for one in waiting], [library / one.final for one in waiting])
+        failed = rename_new([f"{library}/{one.work}" for one in waiting], [f"{library}/{one.final}" for one in waiting])
         taken = [waiting[position] for position, error in failed.items() if isinstance(error, FileExistsError)]
         problems.update(
             (waiting[position].model, error)
@@ -38,8 +38,8 @@ def rename_in(library: Path, journal: Journal, entries: Sequence[Entry]) -> dict
         )
         waiting = taken
     with system_errors("Syncing the library"):
-        for folder in {(library / entry.final).parent for entry in entries}:
-            sync_folder(folder)
+        for folder in {entry.final.rpartition("/")[0] for entry in entries}:
+            sync_folder(library / folder)
     return problems
 
 
@@ -49,7 +49,7 @@ def _choose_names(library: Path, journal: Journal, entries: Sequence[Entry]) -> 
     renamed = []
     for entry in entries:
         final = next(
-            name for name in _names(entry.wanted) if name not in chosen and not os.path.lexists(library / name)
+            name for name in _names(entry.wanted) if name not in chosen and not os.path.lexists(f"{library}/{name}")
         )
         chosen.add(final)
         if final != entry.final:

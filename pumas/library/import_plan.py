@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pumas_native
 from msgspec.structs import replace
 
-from pumas.errors import InvalidInput
+from pumas.errors import InvalidInput, PumasError
 from pumas.library.file_kinds import file_kinds, has_model_name
 from pumas.library.import_journal import WORK, Entry, PlannedFile
-from pumas.library.import_sources import Finder, SourceFile, Sources
+from pumas.library.import_sources import Finder, Sources
 from pumas.library.inventory import DOCUMENTS
 from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
 from pumas.library.repo_kinds import repo_kind
@@ -39,18 +41,54 @@ class Plan:
     """Of the files in the library, below its folder, in the order of `sources.files`."""
 
 
-def plan_import(finder: Finder, request: ImportRequest) -> Plan:
+def plan_imports(
+    finder: Finder, requests: Sequence[ImportRequest], *, cancel: pumas_native.CancelToken | None = None
+) -> list[Plan | PumasError]:
     """Look at what is to be imported, and decide what it becomes; nothing is written.
 
+    Returns:
+        For each request its plan, or why it can't be imported: NotFound, InvalidInput, Conflict, Unavailable, see
+        `Finder.find`; InvalidInput too when it holds no model.
+
     Raises:
-        NotFound, InvalidInput, Conflict, Unavailable: It can't be imported, see `Finder.find`; or it holds no model.
+        Cancelled: `cancel` was set.
     """
-    sources = finder.find(request.path)
-    main = _main_file(sources)
-    if main is None:
+    found = [_found(finder, request) for request in requests]
+    # PERF: headers of all files at once (bench_import).
+    files = [one.path for one in found if isinstance(one, Sources) and not one.is_folder]
+    kinds = dict(zip(files, file_kinds(files, cancel=cancel), strict=True))
+    plans: list[Plan | PumasError] = []
+    for request, sources in zip(requests, found, strict=True):
+        try:
+            if isinstance(sources, PumasError):
+                plans.append(sources)
+            else:
+                kind = _folder_kind(sources) if sources.is_folder else kinds[sources.path]
+                plans.append(_plan(finder.library, request, sources, kind))
+        except PumasError as exc:
+            plans.append(exc)
+    return plans
+
+
+def _found(finder: Finder, request: ImportRequest) -> Sources | PumasError:
+    try:
+        return finder.find(request.path)
+    except PumasError as exc:
+        return exc
+
+
+def _folder_kind(sources: Sources) -> ModelKind:
+    if any(has_model_name(file.path) for file in sources.files):
+        return repo_kind(Path(sources.path))
+    kinds = file_kinds([file.path for file in sources.files])
+    return max(kinds, key=lambda kind: kind.confidence)
+
+
+def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:
+    if found.confidence == 0 and not any(has_model_name(file.path) for file in sources.files):
         what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
         raise InvalidInput(f"{request.path} {what}; nothing was imported")
-    kind = _kind(request, sources, main)
+    kind = _wanted_kind(request, found)
     name = request.official_name
     if name is None:
         name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
@@ -59,24 +97,12 @@ def plan_import(finder: Finder, request: ImportRequest) -> Plan:
         sources=sources,
         kind=kind,
         official_name=_text(name),
-        folder=model_folder(finder.library, kind.model_type or "", kind.family or "", name),
+        folder=model_folder(library, kind.model_type or "", kind.family or "", name),
         names=tuple(_names(sources)),
     )
 
 
-def _main_file(sources: Sources) -> SourceFile | None:
-    """The file that says what the model is: the largest of those that lie directly in the folder, else of all."""
-    models = [file for file in sources.files if is_model(file)]
-    direct = [file for file in models if "/" not in file.below]
-    return max(direct or models, key=lambda file: file.state.st_size, default=None)
-
-
-def is_model(file: SourceFile) -> bool:
-    """Whether a file is one of a model by its name, or else by its content."""
-    return has_model_name(file.path) or file_kinds([file.path])[0].confidence > 0
-
-
-def _kind(request: ImportRequest, sources: Sources, main: SourceFile) -> ModelKind:
+def _wanted_kind(request: ImportRequest, found: ModelKind) -> ModelKind:
     """Type, subtype and family (`library.md` §5.1)."""
     if request.model_type:
         default = "" if request.model_type == "llm" else "checkpoints"
@@ -87,9 +113,8 @@ def _kind(request: ImportRequest, sources: Sources, main: SourceFile) -> ModelKi
             evidence=("its type was given",),
             confidence=1.0,
         )
-    kind = repo_kind(Path(sources.path)) if sources.is_folder else file_kinds([main.path])[0]
-    is_found = kind.family is not None and request.family in _GENERIC_FAMILIES
-    return kind if is_found else replace(kind, family=request.family)
+    is_found = found.family is not None and request.family in _GENERIC_FAMILIES
+    return found if is_found else replace(found, family=request.family)
 
 
 def _names(sources: Sources) -> list[str]:

@@ -14,7 +14,7 @@ import pumas_native
 _LACKS_IT = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
-def rename_new(paths: Sequence[Path], targets: Sequence[Path]) -> dict[int, OSError]:
+def rename_new(paths: Sequence[Path | str], targets: Sequence[Path | str]) -> dict[int, OSError]:
     """Rename files and folders one after the other; whatever lies at a target stays as it is.
 
     Returns:
@@ -25,7 +25,7 @@ def rename_new(paths: Sequence[Path], targets: Sequence[Path]) -> dict[int, OSEr
     for position, error in list(problems.items()):
         if error.errno in _LACKS_IT:
             try:
-                _rename_in_steps(paths[position], targets[position])
+                _rename_in_steps(Path(paths[position]), Path(targets[position]))
             except OSError as exc:
                 problems[position] = exc
             else:
