@@ -8,11 +8,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pumas.errors import Cancelled, PumasError
+from pumas.errors import PumasError
 from pumas.jobs import Progress
 from pumas.library.dedupe import Duplicates
 from pumas.library.digests import digest_files
-from pumas.library.import_plan import Plan, plan_import
+from pumas.library.import_plan import Plan, plan_imports
 from pumas.library.import_sources import Finder
 from pumas.library.naming import numbered_paths, split_suffix
 from pumas.library.ntfs import is_ntfs_name, ntfs_name
@@ -54,30 +54,29 @@ class _Look:
         self._taken: set[Path] = set()
 
     def at(self, paths: Sequence[str]) -> tuple[ImportCandidate, ...]:
-        sets = find_shards(paths)
         places = {path: place for place, path in enumerate(paths)}
-        ordered = sorted(sets, key=lambda one: min(places[path] for path in one.files))
+        sets = sorted(find_shards(paths), key=lambda one: min(places[path] for path in one.files))
+        asked = [replace(self._asked, path=path, official_name=self._name(one)) for one in sets for path in one.files]
+        plans = iter(plan_imports(self._finder, asked, cancel=self._progress.cancel_token))
         found = []
-        for number, one in enumerate(ordered):
-            self._progress.report(number, len(ordered), "looking at files")
-            found.append(self._candidate(one))
+        for number, one in enumerate(sets):
+            self._progress.report(number, len(sets), "looking at files")
+            found.append(self._candidate(one, [next(plans) for _ in one.files]))
         return tuple(found)
 
-    def _candidate(self, given: ShardSet) -> ImportCandidate:
-        name = self._asked.official_name
-        if name is None and len(given.files) > 1:
-            name = split_suffix(given.name)[0]
-        requests = [replace(self._asked, path=path, official_name=name) for path in given.files]
-        try:
-            plans = [plan_import(self._finder, request) for request in requests]
-            duplicates = tuple(name for plan in plans for name in self._duplicates(plan))
-            # Of several shards one may hold but a few tensors: the one that says most speaks for all.
-            plan = max(plans, key=lambda plan: (plan.kind.confidence, plan.sources.size_bytes))
-            model_id, notes = self._place(plan)
-        except Cancelled:
-            raise
-        except (PumasError, ValueError) as exc:
-            return ImportCandidate(paths=_told(given.files), refusal=_told([str(exc)])[0])
+    def _name(self, given: ShardSet) -> str | None:
+        if self._asked.official_name is None and len(given.files) > 1:
+            return split_suffix(given.name)[0]
+        return self._asked.official_name
+
+    def _candidate(self, given: ShardSet, found: Sequence[Plan | PumasError]) -> ImportCandidate:
+        plans = [one for one in found if isinstance(one, Plan)]
+        refusal = next((str(one) for one in found if isinstance(one, PumasError)), None)
+        if refusal is not None:
+            return ImportCandidate(paths=_told(given.files), refusal=_told([refusal])[0])
+        # Of several shards one may hold but a few tensors: the one that says most speaks for all.
+        plan = max(plans, key=lambda plan: (plan.kind.confidence, plan.sources.size_bytes))
+        model_id, notes = self._place(plan)
         files = tuple(name for plan in plans for name in plan.names)
         shards = _counted_sets(files)
         return ImportCandidate(
@@ -90,7 +89,7 @@ class _Look:
             files=files,
             size_bytes=sum(plan.sources.size_bytes for plan in plans),
             shards=shards,
-            duplicate_of=duplicates,
+            duplicate_of=tuple(name for plan in plans for name in self._duplicates(plan)),
             evidence=plan.kind.evidence,
             confidence=plan.kind.confidence,
             needs_review=plan.kind.needs_review,
