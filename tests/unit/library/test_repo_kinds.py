@@ -75,6 +75,7 @@ def test_a_repo_is_what_its_config_says(config, expected, repo):
 
 def test_an_adapter_says_of_what_it_is(repo):
     folder = repo(adapter_config={"peft_type": "LORA", "base_model_name_or_path": "org/base"})
+    unknown(folder / "adapter_model.safetensors")
     kind = kind_of(folder)
     assert (kind.model_type, kind.subtype) == ("llm", "loras")
     assert "of org/base" in kind.evidence[0]
@@ -111,6 +112,7 @@ def test_a_folder_that_holds_no_model_has_no_confidence(repo):
     assert (kind_of(folder).model_type, kind_of(folder).confidence) == ("llm", 0)
     (folder / "readme.md").write_text("text")
     assert kind_of(folder).confidence == 0
+    assert kind_of(repo(config={"model_type": "bert"})).confidence == 0
 
 
 def test_links_and_what_waits_hold_nothing_up(repo, tmp_path):

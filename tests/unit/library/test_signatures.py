@@ -143,6 +143,12 @@ def test_checkpoints_of_pytorch_are_told_by_the_texts_in_their_pickles(tmp_path)
     assert [one.needs_review for one in kinds] == [False, False, False, True]
 
 
+def test_a_checkpoint_of_many_tensors_is_read_whole(tmp_path):
+    names = [f"a_rather_long_name_of_a_layer_with_a_number_{n:06d}.weight" for n in range(50_000)]
+    (found,) = file_kinds([checkpoint(tmp_path / "big.ckpt", [*names, "lora_unet_x.lora_down.weight"])])
+    assert found.subtype == "loras"
+
+
 class _Harm:
     def __reduce__(self):
         return open, ("made-by-the-pickle", "w")
