@@ -237,6 +237,15 @@ class Status(Record, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class FileProgress(Record, frozen=True, kw_only=True):
+    """How far a job is with one file."""
+
+    name: str
+    done: int
+    """Bytes."""
+    total: int
+
+
 class JobSnapshot(Record, frozen=True, kw_only=True):
     """State of a long operation at one moment."""
 
@@ -250,6 +259,8 @@ class JobSnapshot(Record, frozen=True, kw_only=True):
     created_at: str
     ended_at: str | None
     error: str | None
+    files: tuple[FileProgress, ...] = ()
+    """Those that are at work at this moment, if it tells of files."""
 
 
 class RootInfo(Record, frozen=True, kw_only=True):
@@ -373,6 +384,51 @@ class Pipeline(Record, frozen=True, kw_only=True):
     """Parts without their folder."""
 
 
+class ShardSet(Record, frozen=True, kw_only=True):
+    """Files that make one model, as their names say, or one file that stands alone."""
+
+    name: str
+    """That of the whole; unique among those of one answer."""
+    files: tuple[str, ...]
+    """As they were given, in order of their names."""
+    is_complete: bool
+    missing: tuple[int, ...]
+    """Numbers of shards that are not there, from 1; a hundred thousand in one answer at most."""
+    missing_count: int
+    expected_count: int
+    found_count: int
+    error: str = ""
+    """Why it can't be complete; empty if it can."""
+
+
+class ImportCandidate(Record, frozen=True, kw_only=True):
+    """What an import would make of a path."""
+
+    paths: tuple[str, ...]
+    """As they were given: one, or those of the files that make one set."""
+    refusal: str | None = None
+    """Why it can't be imported; then the rest says nothing."""
+    model_id: str | None = None
+    """Where it would go, as the library is now."""
+    official_name: str = ""
+    model_type: str = ""
+    subtype: str = ""
+    family: str = ""
+    files: tuple[str, ...] = ()
+    """Their names in the folder of the model."""
+    size_bytes: int = 0
+    shards: tuple[ShardSet, ...] = ()
+    """Sets among its files that say how many files they have."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    evidence: tuple[str, ...] = ()
+    confidence: float = 0.0
+    needs_review: bool = False
+    """As of `ModelKind`, all three."""
+    notes: tuple[str, ...] = ()
+    """What should be known before."""
+
+
 class Identity(Record, frozen=True, kw_only=True):
     """What a file is, by its content."""
 
@@ -403,11 +459,107 @@ class FileType(Record, frozen=True, kw_only=True):
 
 
 class ModelKind(Record, frozen=True, kw_only=True):
-    """What kind of model a file holds, by its content; None where it does not say."""
+    """What kind of model a file or a folder holds; None where nothing says."""
 
     model_type: str | None = None
+    """`llm`, `diffusion`, `audio`."""
+    subtype: str = ""
+    """Empty for language models; else `checkpoints`, `loras`, `vae`, `controlnet`, `embeddings`, `upscale`, `clip`,
+    `clip_vision`; `loras` also of an adapter of a language model."""
     family: str | None = None
     extra: dict[str, object] = {}
+    evidence: tuple[str, ...] = ()
+    """What it was told by, for people; the strongest first."""
+    confidence: float = 0.0
+    """From 0, nothing says that it is a model, to 1, its maker says what it is."""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether only the name of a file says what it is: its user should look."""
+        return self.confidence < SURE
+
+
+SURE = 0.5
+"""Confidence from which a kind needs no review."""
+
+
+class Writable(Record, frozen=True, kw_only=True):
+    """Whether a file can be moved or deleted."""
+
+    path: str
+    """As it was given."""
+    is_writable: bool
+    reason: str = ""
+    """Why not, without the path."""
+
+
+class SourceIssue(Record, frozen=True, kw_only=True):
+    """What speaks against importing a path, or should be known before."""
+
+    severity: Literal["error", "warning"]
+    what: str
+
+
+ImportMode = Literal["copy", "move", "hardlink", "reflink"]
+"""How the files of a model get into the library: as copies; taken from their place; as another name of the same file;
+as files that share their content until either is written."""
+
+
+class ImportRequest(Record, frozen=True, kw_only=True):
+    """One file or folder that is to become a model."""
+
+    path: str
+    family: str = "unknown"
+    """What the content says counts instead of `unknown`, `imported` and nothing."""
+    official_name: str | None = None
+    """The stem of the file, or the name of the folder, when not given."""
+    repo_id: str | None = None
+    """Of the hub, `owner/name`."""
+    model_type: str | None = None
+    """What the content says when not given; else the content is not looked at."""
+    subtype: str | None = None
+    """Of a `model_type` that is given."""
+    tags: tuple[str, ...] = ()
+
+
+class ImportResult(Record, frozen=True, kw_only=True):
+    """What became of one file or folder."""
+
+    path: str
+    """As it was given."""
+    model_id: str | None = None
+    """None when it was not imported."""
+    model_path: Path | None = None
+    """The model's folder."""
+    error: str | None = None
+    """Why it was not imported; everything lies where it was."""
+    error_kind: str | None = None
+    """`kind` of the error."""
+    file_count: int = 0
+    size_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What else there is to know: links that were followed, files that were left, sources that could not be removed."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    digests_due: bool = False
+    """Whether a job is still to make the digests."""
+
+
+class ImportReport(Record, frozen=True, kw_only=True):
+    """What one import did; `results` has the order of the requests."""
+
+    results: tuple[ImportResult, ...]
+    elapsed_s: float
+
+    @property
+    def imported(self) -> int:
+        """Models that were imported."""
+        return sum(result.error is None for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Requests that came to nothing."""
+        return len(self.results) - self.imported
 
 
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.classify import ClassifyOperations
 from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
@@ -21,7 +22,9 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations):
+class PumasApi(
+    HealthOperations, DigestOperations, IdentifyOperations, ClassifyOperations, SystemOperations, JobOperations
+):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:
@@ -45,8 +48,10 @@ class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOpe
     ) -> None:
         self._root = LauncherRoot(root, config or Config.from_env(), with_samples=with_samples)
         self.opening_refresh: Job[RefreshReport] | None = None
-        """The job that fills an index which had to be made, if there is anything to fill it with."""
-        if self._is_unfilled() and self._root.has_models:
+        """The job that fills an index which had to be made, or takes up imports that were finished just now."""
+        recovered = self._root.recovered
+        has_finished = recovered is not None and bool(recovered.finished)
+        if (has_finished or self._is_unfilled()) and self._root.has_models:
             self.opening_refresh = self.refresh_models()
 
     def _is_unfilled(self) -> bool:

@@ -19,6 +19,7 @@ from pumas.api import PumasApi
 from pumas.config import JOB_WAIT_S, LONG_CALLS
 from pumas.errors import PumasError
 from pumas.jobs import Job
+from pumas.models import ImportResult
 from pumas.rpc import params, responses, wrapping
 from pumas.rpc.pieced import PiecedText
 
@@ -129,6 +130,27 @@ def _update_model_overrides(session: Session, given: params.NewOverridesParams) 
     return responses.Response()
 
 
+def _classify_model_import_paths(session: Session, given: params.PathsParams) -> Struct:
+    candidates = session.wait_for(session.api.classify_model_import_paths(given.paths))
+    return responses.CandidatesResponse(candidates=candidates)
+
+
+def _detect_sharded_sets(session: Session, given: params.FilesParams) -> Struct:
+    return wrapping.shards_response(session.api.detect_sharded_sets(given.file_paths))
+
+
+def _get_embedded_metadata(session: Session, given: params.FileParams) -> Struct:
+    return wrapping.embedded_metadata_response(session.api.get_embedded_metadata(given.file_path))
+
+
+def _validate_file_type(session: Session, given: params.FileParams) -> Struct:
+    return wrapping.file_type_response(session.api.validate_file_type(given.file_path))
+
+
+def _check_files_writable(session: Session, given: params.FilesParams) -> Struct:
+    return wrapping.writable_response(session.api.check_files_writable(given.file_paths))
+
+
 def _get_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.status_response(session.api.get_status())
 
@@ -139,6 +161,28 @@ def _get_disk_space(session: Session, _: params.NoParams) -> Struct:
 
 def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
     return wrapping.resources_response(session.api.get_system_resources())
+
+
+def _import_model(session: Session, given: params.ImportParams) -> Struct:
+    # The desktop app moves; it imports the same bytes a second time when it is asked to.
+    job = session.api.import_model(
+        given.local_path,
+        family=given.family,
+        official_name=given.official_name,
+        repo_id=given.repo_id,
+        mode="move",
+        allows_duplicates=True,
+    )
+    return wrapping.import_response(session.wait_for(job).results[0])
+
+
+def _import_batch(session: Session, given: params.BatchParams) -> Struct:
+    specs = params.read_specs(given.import_specs)
+    requests = [wrapping.import_request(spec) for spec in specs if spec.path]
+    job = session.api.import_batch(requests, mode="move", allows_duplicates=True)
+    done = iter(session.wait_for(job).results)
+    nothing = ImportResult(path="", error="Missing path")
+    return wrapping.import_batch_response([next(done) if spec.path else nothing for spec in specs])
 
 
 def _list_jobs(session: Session, _: params.NoParams) -> Struct:
@@ -232,6 +276,61 @@ _ROWS = (
         "Stores the user's own settings with a model.",
         responses.Response,
         params.NewOverridesParams,
+    ),
+    Method(
+        "classify_model_import_paths",
+        _classify_model_import_paths,
+        "Tells what an import would make of each path: type, family, name, files, duplicates; changes nothing.",
+        responses.CandidatesResponse,
+        params.PathsParams,
+        failure={"candidates": []},
+    ),
+    Method(
+        "detect_sharded_sets",
+        _detect_sharded_sets,
+        "Groups chosen files into multi-part models by their names and says which parts are missing.",
+        responses.DetectShardedSetsResponse,
+        params.FilesParams,
+        failure={"groups": {}},
+    ),
+    Method(
+        "get_embedded_metadata",
+        _get_embedded_metadata,
+        "Reads what a model file says about itself (GGUF keys, safetensors header), for the import dialog.",
+        responses.EmbeddedMetadataResponse,
+        params.FileParams,
+        failure={"file_type": "unknown", "metadata": None},
+    ),
+    Method(
+        "validate_file_type",
+        _validate_file_type,
+        "Tells from the first bytes whether a file is a model format the library takes.",
+        responses.FileTypeValidationResponse,
+        params.FileParams,
+        failure={"valid": False, "detected_type": "error"},
+    ),
+    Method(
+        "check_files_writable",
+        _check_files_writable,
+        "Tells for each path whether the file exists and its folder may be changed, so it can be moved or deleted.",
+        responses.CheckFilesWritableResponse,
+        params.FilesParams,
+        failure={"all_writable": False, "details": []},
+    ),
+    Method(
+        "import_model",
+        _import_model,
+        "Moves one model file or folder into the library: identified, hashed, named, indexed.",
+        responses.ImportResponse,
+        params.ImportParams,
+    ),
+    Method(
+        "import_batch",
+        _import_batch,
+        "Moves several model files or folders into the library, one result each.",
+        responses.ImportBatchResponse,
+        params.BatchParams,
+        failure={"imported": 0, "failed": 0, "results": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

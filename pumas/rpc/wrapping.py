@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from pumas import models
+from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
-from pumas.rpc import responses
+from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
 
 _GIB = 1024**3
@@ -52,6 +53,54 @@ def library_status_response(status: models.LibraryStatus) -> responses.GetLibrar
         deep_scan_in_progress=False,
         model_count=status.model_count,
         pending_lookups=status.pending_lookups,
+    )
+
+
+def shards_response(sets: Sequence[models.ShardSet]) -> responses.DetectShardedSetsResponse:
+    """`detect_sharded_sets`."""
+    groups = {}
+    for one in sets:
+        validation = responses.ShardValidation(
+            complete=one.is_complete,
+            missing_shards=one.missing,
+            total_expected=one.expected_count,
+            total_found=one.found_count,
+            error=one.error,
+        )
+        groups[one.name] = responses.ShardedSetGroup(files=one.files, validation=validation)
+    return responses.DetectShardedSetsResponse(groups=groups)
+
+
+def embedded_metadata_response(embedded: models.EmbeddedMetadata) -> responses.EmbeddedMetadataResponse:
+    """`get_embedded_metadata`."""
+    return responses.EmbeddedMetadataResponse(
+        success=embedded.error is None,
+        file_type=embedded.file_type,
+        metadata=embedded.metadata,
+        error=UNSET if embedded.error is None else embedded.error,
+    )
+
+
+def file_type_response(checked: models.FileType) -> responses.FileTypeValidationResponse:
+    """`validate_file_type`; a file that can't be read fails the call, one of no known format does not."""
+    return responses.FileTypeValidationResponse(
+        success=checked.detected_type != "error",
+        valid=checked.is_valid,
+        detected_type=checked.detected_type,
+        error=checked.error,
+    )
+
+
+def writable_response(files: Sequence[models.Writable]) -> responses.CheckFilesWritableResponse:
+    """`check_files_writable`."""
+    return responses.CheckFilesWritableResponse(
+        all_writable=all(file.is_writable for file in files),
+        details=[
+            responses.FileWritable(
+                path=file.path, writable=file.is_writable, reason=UNSET if file.is_writable else file.reason
+            )
+            for file in files
+        ],
     )
 
 
@@ -120,6 +169,37 @@ def status_response(status: models.Status) -> responses.StatusResponse:
         last_launch_log=status.last_launch_log,
         last_launch_error=status.last_launch_error,
     )
+
+
+def import_request(spec: params.ImportSpec) -> models.ImportRequest:
+    """One element of `import_specs`; the content decides on the type where none is given."""
+    given = {name: value for name in spec.__struct_fields__ if (value := getattr(spec, name))}
+    return msgspec.convert(given, models.ImportRequest)
+
+
+def import_response(result: models.ImportResult) -> responses.ImportResponse:
+    """Answer of `import_model`."""
+    if result.error is not None:
+        return responses.ImportResponse(success=False, error=result.error)
+    return responses.ImportResponse(model_path=str(result.model_path))
+
+
+def import_batch_response(results: Sequence[models.ImportResult]) -> responses.ImportBatchResponse:
+    """Answer of `import_batch`."""
+    failed = sum(result.error is not None for result in results)
+    return responses.ImportBatchResponse(
+        success=not failed,
+        imported=len(results) - failed,
+        failed=failed,
+        results=[_import_result(result) for result in results],
+    )
+
+
+def _import_result(result: models.ImportResult) -> responses.ModelImportResult:
+    if result.error is None:
+        return responses.ModelImportResult(path=result.path, success=True, model_path=str(result.model_path))
+    error = "Path does not exist" if result.error_kind == NotFound.kind else result.error
+    return responses.ModelImportResult(path=result.path, success=False, error=error)
 
 
 def job_data(snapshot: models.JobSnapshot) -> responses.JobData:

@@ -65,6 +65,7 @@ class Metadata(TypedDict, total=False):
     lookup_attempts: int
     last_lookup_attempt: str
     description: str
+    needs_review: bool  # only the name of a file says what it is
 
 
 class Overrides(TypedDict, total=False):

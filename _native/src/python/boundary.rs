@@ -1,6 +1,8 @@
 //! The one place where work leaves the GIL, panics are caught, errors are mapped, progress is told
 //! and Ctrl-C is seen.
 
+use std::ffi::OsString;
+use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
@@ -14,7 +16,7 @@ use pyo3::prelude::*;
 use crate::control::{CancelFlag, Control};
 use crate::hash::HashError;
 use crate::headers::{HeaderError, Kind};
-use crate::regular::FOLDER;
+use crate::regular::{self, FOLDER};
 use crate::scan::{ChangesError, ScanError};
 
 import_exception!(pumas_native.errors, NativeError);
@@ -102,7 +104,9 @@ impl From<Failure> for PyErr {
 
 fn header_exception(path: PathBuf, error: &HeaderError) -> PyErr {
     match error {
-        HeaderError::Unreadable { code, text } => return unreadable(&path, *code, text.clone()),
+        HeaderError::Unreadable { code, text } => {
+            return PyOSError::new_err((*code, text.clone(), path.into_os_string()));
+        }
         HeaderError::NotRegular(kind) => return not_regular(&path, kind, error.to_string()),
         _ => {}
     }
@@ -115,11 +119,6 @@ fn header_exception(path: PathBuf, error: &HeaderError) -> PyErr {
     }
 }
 
-/// A file that the system does not let us read; Python makes a `FileNotFoundError` or the like of it.
-pub fn unreadable(path: &Path, code: i32, text: String) -> PyErr {
-    PyOSError::new_err((code, text, path.as_os_str().to_owned()))
-}
-
 /// A folder, FIFO, socket or device that was given as a file.
 pub fn not_regular(path: &Path, kind: &str, text: String) -> PyErr {
     let code = if kind == FOLDER { errno::EISDIR } else { errno::EINVAL };
@@ -129,12 +128,29 @@ pub fn not_regular(path: &Path, kind: &str, text: String) -> PyErr {
 #[cfg(unix)]
 pub use libc as errno;
 
+/// The numbers of Python's errno on Windows.
 #[cfg(not(unix))]
 pub mod errno {
     pub const EIO: i32 = 5;
     pub const EAGAIN: i32 = 11;
     pub const EISDIR: i32 = 21;
     pub const EINVAL: i32 = 22;
+    pub const ECANCELED: i32 = 105;
+    pub const EOPNOTSUPP: i32 = 130;
+}
+
+/// What Python makes of an error of the system: a `FileNotFoundError` or the like, its file in `filename`.
+pub fn system_error(error: &io::Error, path: OsString) -> PyErr {
+    let code = error.raw_os_error().unwrap_or_else(|| code_of(error.kind()));
+    PyOSError::new_err((code, regular::text_of(error), path))
+}
+
+fn code_of(kind: io::ErrorKind) -> i32 {
+    match kind {
+        io::ErrorKind::Unsupported => errno::EOPNOTSUPP,
+        io::ErrorKind::Interrupted => errno::ECANCELED,
+        _ => errno::EIO,
+    }
 }
 
 /// Runs `work` on a thread of its own while this one, without the GIL, waits and ticks.

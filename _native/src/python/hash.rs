@@ -1,4 +1,4 @@
-//! `hash_file`, `hash_files`, `fingerprint_files` for Python.
+//! `hash_file`, `hash_files`, `copy_files`, `fingerprint_files` for Python.
 
 #![allow(clippy::needless_pass_by_value)] // arguments of Python functions are owned
 
@@ -8,10 +8,9 @@ use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::boundary::{errno, not_regular, run, unreadable, CancelToken, Failure};
+use super::boundary::{errno, not_regular, run, system_error, CancelToken, Failure, InvalidArgument};
 use crate::hash::{self, Algorithms, FileError, Fingerprint, Hashed, Kernel, Plan};
 use crate::parallel::default_workers;
-use crate::regular;
 
 import_exception!(pumas_native.errors, FileChangedError);
 
@@ -82,6 +81,32 @@ pub fn hash_files(
         hash::hash_files(&paths, plan, workers, control).map_err(Failure::from)
     })?;
     digests_of(py, plan.algorithms, &paths, outcomes)
+}
+
+#[pyfunction]
+#[pyo3(signature = (paths, targets, *, workers=None, progress=None, cancel=None))]
+pub fn copy_files(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    targets: Vec<PathBuf>,
+    workers: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+    cancel: Option<CancelToken>,
+) -> PyResult<Digests> {
+    if paths.len() != targets.len() {
+        return Err(InvalidArgument::new_err("there must be one target for each path"));
+    }
+    let plan = plan(&defaults(), "auto")?;
+    let workers = workers.unwrap_or_else(default_workers);
+    let outcomes = run(py, progress, cancel, |control| {
+        hash::copy_files(&paths, &targets, plan, workers, control).map_err(Failure::from)
+    })?;
+    // A problem names the file that has it.
+    let is_of_target = |outcome: &Result<Hashed, FileError>| matches!(outcome, Err(FileError::Target(_)));
+    let named = paths.into_iter().zip(targets).zip(&outcomes);
+    let named = named.map(|((path, target), outcome)| if is_of_target(outcome) { target } else { path });
+    let named: Vec<PathBuf> = named.collect();
+    digests_of(py, plan.algorithms, &named, outcomes)
 }
 
 #[pyfunction]
@@ -194,9 +219,7 @@ fn hex<const N: usize>(digest: Option<&[u8; N]>) -> String {
 /// The exception that says what was wrong with a file, its name in `filename`.
 fn raised(error: &FileError, path: &Path) -> PyErr {
     match error {
-        FileError::Io(error) => {
-            unreadable(path, error.raw_os_error().unwrap_or(errno::EIO), regular::text_of(error))
-        }
+        FileError::Io(error) | FileError::Target(error) => system_error(error, path.as_os_str().to_owned()),
         FileError::NotRegular(kind) => not_regular(path, kind, error.to_string()),
         FileError::Changed => {
             FileChangedError::new_err((errno::EAGAIN, error.to_string(), path.as_os_str().to_owned()))
