@@ -401,6 +401,34 @@ class ShardSet(Record, frozen=True, kw_only=True):
     """Why it can't be complete; empty if it can."""
 
 
+class ImportCandidate(Record, frozen=True, kw_only=True):
+    """What an import would make of a path."""
+
+    paths: tuple[str, ...]
+    """As they were given: one, or those of the files that make one set."""
+    refusal: str | None = None
+    """Why it can't be imported; then the rest says nothing."""
+    model_id: str | None = None
+    """Where it would go, as the library is now."""
+    official_name: str = ""
+    model_type: str = ""
+    subtype: str = ""
+    family: str = ""
+    files: tuple[str, ...] = ()
+    """Their names in the folder of the model."""
+    size_bytes: int = 0
+    shards: tuple[ShardSet, ...] = ()
+    """Sets among its files that say how many files they have."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    evidence: tuple[str, ...] = ()
+    confidence: float = 0.0
+    needs_review: bool = False
+    """As of `ModelKind`, all three."""
+    notes: tuple[str, ...] = ()
+    """What should be known before."""
+
+
 class Identity(Record, frozen=True, kw_only=True):
     """What a file is, by its content."""
 

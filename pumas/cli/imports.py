@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
+from pumas.cli.classify import print_candidates
 from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import note, put
 from pumas.cli.session import opened
@@ -42,6 +43,9 @@ def import_models(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Import what is in the library already once more.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what an import would make of each PATH.")
+    ] = False,
     root: Root = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -69,6 +73,14 @@ def import_models(
     with opened(root, is_debug=debug) as api:
         from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without jobs
 
+        if dry_run:
+            look = api.classify_model_import_paths(
+                paths, family=family, official_name=name, model_type=model_type, subtype=subtype
+            )
+            candidates = wait_for(look, is_quiet=as_json)
+            if not print_candidates(candidates, as_json=as_json):
+                raise typer.Exit(1)
+            return
         job = api.import_batch(
             requests, mode=cast("ImportMode", mode), allows_duplicates=duplicates, waits_for_digests=True
         )

@@ -38,10 +38,10 @@ def adopt(layout: Layout, plan: Plan, *, cancel: pumas_native.CancelToken | None
         raise Conflict(f"{nested.parent} is a model already; choose a folder that holds no other one")
     if len(below.parts) < 2:
         raise InvalidInput(f"{folder} holds models by their type; choose the folder of one model")
-    placed_as = (
-        below.parts if len(below.parts) == 3 else (str(plan.kind.model_type), str(plan.kind.family), folder.name)
-    )
-    plan.kind, plan.folder = replace(plan.kind, model_type=placed_as[0]), Path(*placed_as)
+    if len(below.parts) == 3:
+        plan.kind, plan.folder = replace(plan.kind, model_type=below.parts[0]), Path(*below.parts)
+    else:
+        plan.folder = Path(str(plan.kind.model_type), str(plan.kind.family), folder.name)
     files = _described(plan, cancel)
     document = locate(layout, METADATA, below.as_posix())
     with document_lock(document.locks, document.lock_name):

@@ -148,8 +148,11 @@ def read_names(path: Path) -> tuple[str, ...] | None:
                 entry = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == "data.pkl"), None)
                 if entry is None or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     return None
+                data = bytearray()
                 with archive.open(entry) as pickle:
-                    return _texts(io.BytesIO(pickle.read(_MAX_PICKLE)), 1)
+                    while len(data) < _MAX_PICKLE and (chunk := pickle.read(_CHUNK)):
+                        data += chunk
+                return _texts(io.BytesIO(data), 1)
         except _DAMAGE:
             return None
 

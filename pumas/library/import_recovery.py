@@ -56,7 +56,8 @@ def recover_imports(layout: Layout) -> Recovered:
     for model_id in recovered.finished:
         logger.warning("an import that was interrupted is finished: %s", model_id)
     for told in (*recovered.undone, *recovered.left):
-        logger.warning("%s", told)
+        # A log is UTF-8, whatever bytes a path has.
+        logger.warning("%s", told.encode("utf-8", "backslashreplace").decode())
     return recovered
 
 

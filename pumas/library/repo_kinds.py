@@ -26,7 +26,7 @@ _MAX_CONFIG = 1 << 20  # the largest have 100 KiB: a label for each of ten thous
 _MAX_ENTRIES = 10_000  # of a folder, in which weights are looked for
 _MAX_DEPTH = 4
 
-# Beginnings of the classes of Diffusers' pipelines, longest first where one begins another.
+# Beginnings of the classes of Diffusers' pipelines; the first that fits.
 _PIPELINES = (
     ("StableDiffusionXL", "sdxl"),
     ("StableDiffusion3", "sd3"),
@@ -97,15 +97,14 @@ def repo_kind(folder: Path) -> ModelKind:
         told = _adapter_kind(folder / names["adapter_config.json"])
     if told is None and "config.json" in names:
         told = _config_kind(folder / names["config.json"])
-    if told is None or content.confidence == 1.0:
+    # Documents without any weights make no model; GGUF says of itself what it is.
+    if told is None or content.confidence in (0, 1.0):
         return content
     return _merged(told, content)
 
 
 def _merged(told: ModelKind, content: ModelKind) -> ModelKind:
     """What the documents say, with what only the content knows."""
-    if content.confidence == 0:
-        return told if content.extra else msgspec.structs.replace(told, confidence=0.4)
     agrees = content.confidence >= SURE and content.model_type == told.model_type
     return msgspec.structs.replace(
         told,

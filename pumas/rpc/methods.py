@@ -130,6 +130,11 @@ def _update_model_overrides(session: Session, given: params.NewOverridesParams) 
     return responses.Response()
 
 
+def _classify_model_import_paths(session: Session, given: params.PathsParams) -> Struct:
+    candidates = session.wait_for(session.api.classify_model_import_paths(given.paths))
+    return responses.CandidatesResponse(candidates=candidates)
+
+
 def _detect_sharded_sets(session: Session, given: params.FilesParams) -> Struct:
     return wrapping.shards_response(session.api.detect_sharded_sets(given.file_paths))
 
@@ -271,6 +276,14 @@ _ROWS = (
         "Stores the user's own settings with a model.",
         responses.Response,
         params.NewOverridesParams,
+    ),
+    Method(
+        "classify_model_import_paths",
+        _classify_model_import_paths,
+        "Tells what an import would make of each path: type, family, name, files, duplicates; changes nothing.",
+        responses.CandidatesResponse,
+        params.PathsParams,
+        failure={"candidates": []},
     ),
     Method(
         "detect_sharded_sets",

@@ -50,6 +50,12 @@ class FileParams(Struct, frozen=True, kw_only=True):
     file_path: str
 
 
+class PathsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `classify_model_import_paths`."""
+
+    paths: list[str]
+
+
 class FilesParams(Struct, frozen=True, kw_only=True):
     """Parameters of what looks at files."""
 

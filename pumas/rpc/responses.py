@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from pumas.library.ready import ModelData, SearchItem
+from pumas.models import ImportCandidate
 
 Number = int | float
 
@@ -64,6 +65,12 @@ class OverridesResponse(Response, frozen=True, kw_only=True):
     """Answer of `get_model_overrides`."""
 
     overrides: dict[str, Any]
+
+
+class CandidatesResponse(Response, frozen=True, kw_only=True):
+    """Answer of `classify_model_import_paths`; ours, with the names of our records."""
+
+    candidates: tuple[ImportCandidate, ...]
 
 
 class ShardValidation(Struct, frozen=True, kw_only=True):

@@ -46,6 +46,23 @@ def test_import_moves_and_names(pumas, tmp_path):
     assert not path.exists()
 
 
+def test_a_dry_run_tells_and_does_nothing(pumas, tmp_path):
+    path = tmp_path / "My-Model.gguf"
+    path.write_bytes(LLAMA)
+    (tmp_path / "note.txt").write_text("text")
+    code, out, err = pumas("import", "--dry-run", str(path), str(tmp_path / "note.txt"))
+    assert code == 1
+    head, found, refused = out.splitlines()
+    assert head.split() == ["PATH", "MODEL", "TYPE", "FILES", "SIZE", "CONFIDENCE", "EVIDENCE"]
+    assert found.split()[1:7] == ["llm/llama/My-Model", "llm", "1", "69", "B", "100%"]
+    assert refused.split()[1] == "refused"
+    assert "no file of a known model format" in err
+    assert path.exists()
+    assert json.loads(pumas("list", "--json")[1]) == []
+    code, out, _ = pumas("import", "--dry-run", "--json", "--family", "own", str(path))
+    assert (code, [one["model_id"] for one in json.loads(out)]) == (0, ["llm/own/My-Model"])
+
+
 def test_a_duplicate_is_refused_until_it_is_asked_for(pumas, tmp_path):
     path = tmp_path / "a.gguf"
     path.write_bytes(LLAMA)
