@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from support.headers import Gguf
@@ -93,3 +94,12 @@ def test_shards_are_one_model_and_a_dry_run_says_so(pumas, tmp_path):
     (result,) = json.loads(out)["results"]
     assert (code, result["model_id"], result["file_count"]) == (0, "llm/llama/MySet", 2)
     assert not any(path.exists() for path in paths)
+
+
+def test_names_of_any_bytes_can_be_told(pumas, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff\xfe.gguf")
+    path.write_bytes(LLAMA)
+    code, out, _ = pumas("import", str(path), str(path) + "no", "--json")
+    first, second = json.loads(out)["results"]
+    assert (code, first["model_id"]) == (1, "llm/llama/model")
+    assert second["error"].startswith("Local path not found: ")
