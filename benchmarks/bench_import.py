@@ -1,6 +1,6 @@
 """How fast do files get into the library, with documents and index?
 
-    import-copy      4 files of 1 GiB, a set     the slower of `cp` + `sync` and `openssl dgst -sha256` of the same files
+    import-copy      4 files of 1 GiB, a set     the slower of `cp` + `sync` and `openssl dgst -sha256`, the same files
     import-hardlink  10,000 files of 4 KiB       a bare loop: a folder, a link, both documents written and synced
     import-move      the same                    the same with a rename
 

@@ -509,6 +509,8 @@ class ImportRequest(Record, frozen=True, kw_only=True):
     """One file or folder that is to become a model."""
 
     path: str
+    others: tuple[str, ...] = ()
+    """Further files of the same model: the other shards of a set."""
     family: str = "unknown"
     """What the content says counts instead of `unknown`, `imported` and nothing."""
     official_name: str | None = None

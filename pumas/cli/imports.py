@@ -22,7 +22,10 @@ group = typer.Typer()
 @group.command("import", epilog="Example: pumas import ~/Downloads/model.gguf --mode move")
 def import_models(
     *,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders; each becomes one model.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files and folders; each becomes one model, the shards of a set together."),
+    ],
     mode: Annotated[
         str,
         typer.Option(
@@ -56,19 +59,24 @@ def import_models(
     file is whole at its place or in the library; the next start finishes or undoes what was begun. A folder that lies
     in the library already becomes a model where it is. Exit code 1 when something was not imported.
     """
-    if name is not None and len(paths) > 1:
-        raise InvalidInput("--name is for one PATH only; leave it out, or import them one by one", parameter="name")
+    from pumas.library.naming import split_suffix  # noqa: PLC0415 - `pumas --help` does without the library
+    from pumas.library.shards import find_shards  # noqa: PLC0415
+
+    sets = find_shards([str(path) for path in paths])
+    if name is not None and len(sets) > 1:
+        raise InvalidInput("--name is for one model only; leave it out, or import them one by one", parameter="name")
     requests = [
         ImportRequest(
-            path=str(path),
+            path=one.files[0],
+            others=one.files[1:],
             family=family,
-            official_name=name,
+            official_name=name or (split_suffix(one.name)[0] if len(one.files) > 1 else None),
             repo_id=repo_id,
             model_type=model_type,
             subtype=subtype,
             tags=tuple(tags or ()),
         )
-        for path in paths
+        for one in sets
     ]
     with opened(root, is_debug=debug) as api:
         from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without jobs

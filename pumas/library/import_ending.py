@@ -137,7 +137,7 @@ def _remove_empty(top: str, files: Sequence[PlannedFile]) -> None:
     folders = {top}
     for file in files:
         folder = os.path.dirname(file.source)  # noqa: PTH120
-        while len(folder) > len(top) and folder.startswith(top):
+        while file.is_taken and folder.startswith(f"{top}/"):
             folders.add(folder)
             folder = os.path.dirname(folder)  # noqa: PTH120
     for folder in sorted(folders, key=len, reverse=True):

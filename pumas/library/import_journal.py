@@ -67,7 +67,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from pumas.errors import system_errors
+from pumas.errors import PumasError, system_errors
 from pumas.models import ImportMode
 from pumas.store.documents import sync_folder
 from pumas.store.paths import Layout
@@ -193,7 +193,8 @@ class Journal:
         """Note that nothing is left to do for models; not synced, since doing it again does no harm."""
         for entry in entries:
             entry.is_done = True
-        self._append([{"model": entry.model, "done": True} for entry in entries], is_synced=False)
+        with suppress(PumasError):  # on a full drive the next start finds out by itself
+            self._append([{"model": entry.model, "done": True} for entry in entries], is_synced=False)
 
     def end(self) -> None:
         """Release the journal; it is deleted if nothing is left to do."""

@@ -31,7 +31,7 @@ Digests = tuple[str, str]
 """SHA-256 and BLAKE3, lower-case hex."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Making:
     """One model on its way into the library."""
 

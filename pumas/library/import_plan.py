@@ -55,7 +55,7 @@ def plan_imports(
     """
     found = [_found(finder, request) for request in requests]
     # PERF: headers of all files at once (bench_import).
-    files = [one.path for one in found if isinstance(one, Sources) and not one.is_folder]
+    files = [file.path for one in found if isinstance(one, Sources) and not one.is_folder for file in one.files]
     kinds = dict(zip(files, file_kinds(files, cancel=cancel), strict=True))
     plans: list[Plan | PumasError] = []
     for request, sources in zip(requests, found, strict=True):
@@ -63,7 +63,8 @@ def plan_imports(
             if isinstance(sources, PumasError):
                 plans.append(sources)
             else:
-                kind = _folder_kind(sources) if sources.is_folder else kinds[sources.path]
+                several = [kinds[file.path] for file in sources.files if not sources.is_folder]
+                kind = max(several, key=_confidence) if several else _folder_kind(sources)
                 plans.append(_plan(finder.library, request, sources, kind))
         except PumasError as exc:
             plans.append(exc)
@@ -72,16 +73,20 @@ def plan_imports(
 
 def _found(finder: Finder, request: ImportRequest) -> Sources | PumasError:
     try:
-        return finder.find(request.path)
+        return finder.find_set([request.path, *request.others]) if request.others else finder.find(request.path)
     except PumasError as exc:
         return exc
+
+
+def _confidence(kind: ModelKind) -> float:
+    return kind.confidence
 
 
 def _folder_kind(sources: Sources) -> ModelKind:
     if any(has_model_name(file.path) for file in sources.files):
         return repo_kind(Path(sources.path))
     kinds = file_kinds([file.path for file in sources.files])
-    return max(kinds, key=lambda kind: kind.confidence)
+    return max(kinds, key=_confidence)
 
 
 def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -109,6 +109,27 @@ class Finder:
             is_folder=True,
             is_repo=walk.is_repo,
             is_inside=is_inside,
+        )
+
+    def find_set(self, given: Sequence[str]) -> Sources:
+        """Look at the files of one model.
+
+        Raises:
+            InvalidInput: One of them is a folder.
+            NotFound, Conflict, Unavailable: As `find`.
+        """
+        found = [self.find(one) for one in given]
+        folder = next((one.path for one in found if one.is_folder), None)
+        if folder is not None:
+            raise InvalidInput(f"{folder} is a folder, no shard; import it by itself")
+        return Sources(
+            found[0].path,
+            tuple(file for one in found for file in one.files),
+            tuple(link for one in found for link in one.links),
+            tuple(note for one in found for note in one.notes),
+            is_folder=False,
+            is_repo=True,  # their names say which of them is which
+            is_inside=any(one.is_inside for one in found),
         )
 
     def _resolved(self, given: str) -> tuple[str, os.stat_result, bool]:

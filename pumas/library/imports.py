@@ -15,6 +15,8 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Final
 
+from msgspec.structs import replace
+
 from pumas.errors import Cancelled, Conflict, PumasError, Unavailable
 from pumas.jobs import Progress
 from pumas.library.adopt import adopt
@@ -49,6 +51,7 @@ _GROUP_BYTES: Final = 512 * 1024 * 1024
 _PLANNED: Final = 1000  # paths looked at between two looks at whether to end
 _FOLLOW_S: Final = 1.0
 _WRITERS: Final = 8  # PERF: a file system commits many syncs at once; 750 us a model by one, 330 by eight (ext4)
+_TOLD_FILES: Final = 1000
 _SHOWN_FILES: Final = 8  # at work at once: two by each of the native workers
 
 
@@ -125,7 +128,7 @@ class _Import:
         finally:
             if self._has_named:
                 self._named()
-        results = tuple(self._results[number] for number in range(len(self._requests)))
+        results = tuple(_readable(self._results[number]) for number in range(len(self._requests)))
         return ImportReport(results=results, elapsed_s=perf_counter() - begun)
 
     def _plan(self) -> dict[int, Plan]:
@@ -233,6 +236,7 @@ class _Import:
             if making.error is not None:
                 self._fail(journal, making, is_noted=making in wanted)
         if named:
+            self._has_named = True
             self._end(journal, named, same)
         self._done += sum(self._weight(making) for making in makings)
 
@@ -294,7 +298,6 @@ class _Import:
                 digests_due=making.entry.final in due,
             )
         journal.note_done([making.entry for making in makings])
-        self._has_named = True
         self._follow_now_and_then()
 
     def _follow_now_and_then(self) -> None:
@@ -312,16 +315,20 @@ class _Import:
         self._results[making.entry.model] = ImportResult(path=path, error=str(error), error_kind=error.kind, notes=left)
 
     def _undo(self, journal: Journal, making: Making) -> tuple[str, ...]:
-        left = undo(self._layout.library, making.entry)
+        entry = making.entry
+        if os.path.lexists(self._layout.library / entry.final) and not os.path.lexists(making.work):
+            self._has_named = True
+            return ()  # it may have its name already: the next start tells, and does what is left
+        left = undo(self._layout.library, entry)
         for told in left:
             logger.error("%s", told)
         if not left:
-            journal.note_done([making.entry])
+            journal.note_done([entry])
         return left
 
     def _told_copying(self, done: int, chosen: Sequence[tuple[Making, int]]) -> None:
-        files = tuple(_at_work(chosen))
-        self._report(done, "copying files", files)
+        # Of many small files the total says enough: each is looked at 20 times a second.
+        self._report(done, "copying files", tuple(_at_work(chosen)) if len(chosen) <= _TOLD_FILES else ())
 
     def _report(self, done: int, stage: str, files: tuple[FileProgress, ...] = ()) -> None:
         self._progress.report(self._done + done, self._total, stage, files=files)
@@ -334,6 +341,20 @@ class _Same:
     digests: dict[int, tuple[str, str]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     count: int = 0
+
+
+def _readable(result: ImportResult) -> ImportResult:
+    """A result whose texts can be written, whatever bytes the paths in them have."""
+    return replace(
+        result,
+        path=_text(result.path),
+        error=None if result.error is None else _text(result.error),
+        notes=tuple(map(_text, result.notes)),
+    )
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _groups(plans: Mapping[int, Plan]) -> Iterator[dict[int, Plan]]:

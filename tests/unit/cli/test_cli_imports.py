@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from support.headers import Gguf
@@ -74,9 +75,31 @@ def test_a_duplicate_is_refused_until_it_is_asked_for(pumas, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(("--mode", "steal"), "There is no mode 'steal'"), (("b", "--name", "A"), "one PATH only")]
+    ("arguments", "told"), [(("--mode", "steal"), "There is no mode 'steal'"), (("b", "--name", "A"), "one model only")]
 )
 def test_bad_options_are_refused(arguments, told, pumas, tmp_path):
     code, _, err = pumas("import", str(tmp_path / "a.gguf"), *arguments)
     assert code == 2
     assert told in err
+
+
+def test_shards_are_one_model_and_a_dry_run_says_so(pumas, tmp_path):
+    paths = [tmp_path / f"My Set-{number:05d}-of-00002.gguf" for number in (1, 2)]
+    for path in paths:
+        path.write_bytes(LLAMA)
+    code, out, _ = pumas("import", *map(str, paths), "--dry-run", "--json")
+    (candidate,) = json.loads(out)
+    assert (code, candidate["model_id"]) == (0, "llm/llama/MySet")
+    code, out, _ = pumas("import", *map(str, paths), "--mode", "move", "--json")
+    (result,) = json.loads(out)["results"]
+    assert (code, result["model_id"], result["file_count"]) == (0, "llm/llama/MySet", 2)
+    assert not any(path.exists() for path in paths)
+
+
+def test_names_of_any_bytes_can_be_told(pumas, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff\xfe.gguf")
+    path.write_bytes(LLAMA)
+    code, out, _ = pumas("import", str(path), str(path) + "no", "--json")
+    first, second = json.loads(out)["results"]
+    assert (code, first["model_id"]) == (1, "llm/llama/model")
+    assert second["error"].startswith("Local path not found: ")
