@@ -287,6 +287,65 @@ class Repair(Record, frozen=True, kw_only=True):
     """Where in the quarantine the file lies that was in the way."""
 
 
+class ModelLink(Record, frozen=True, kw_only=True):
+    """A link in the folder of an app that leads to a file of a model."""
+
+    target_path: str
+    """Where the link lies."""
+    app_id: str
+    app_version: str
+
+
+class FolderFile(Record, frozen=True, kw_only=True):
+    """One file in the folder of a model; a link counts as what it is, whatever it shows."""
+
+    path: str
+    """Below the model's folder; bytes that are no UTF-8 are `\\xNN`."""
+    size_bytes: int
+    is_shared: bool
+    """The file has other names (hard links): deleting this one frees nothing."""
+
+
+class RemovalPlan(Record, frozen=True, kw_only=True):
+    """What removing a model would move to the trash."""
+
+    model_id: str
+    folder: Path
+    files: tuple[FolderFile, ...]
+    """All that lies in the folder, in order of paths."""
+    size_bytes: int
+    links: tuple[ModelLink, ...]
+    """What refers to it."""
+    refusal: str | None
+    """Why it can't be removed now."""
+
+
+class TrashedModel(Record, frozen=True, kw_only=True):
+    """A model in the trash."""
+
+    entry_id: str
+    """Names it in the trash; entries are in order of time."""
+    model_id: str
+    """What it was in the library, and will be again."""
+    official_name: str
+    removed_at: str
+    """ISO 8601, UTC."""
+    size_bytes: int
+    file_count: int
+    problem: str | None = None
+    """Why it can't be restored; what else is known then is only the entry."""
+
+
+class TrashReport(Record, frozen=True, kw_only=True):
+    """What emptying the trash did."""
+
+    deleted: tuple[TrashedModel, ...]
+    size_bytes: int
+    """Of what was deleted; files with other names elsewhere count too."""
+    problems: tuple[str, ...]
+    """What could not be deleted, and why."""
+
+
 class DtypeTotal(Record, frozen=True, kw_only=True):
     """The tensors of one data type."""
 

@@ -13,6 +13,7 @@ from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
+from pumas.api.trash import TrashOperations
 from pumas.config import SHUTDOWN_S, Config
 from pumas.errors import PumasError
 from pumas.jobs import Job
@@ -21,7 +22,9 @@ from pumas.models import RefreshReport, RootInfo
 __all__ = ["PumasApi"]
 
 
-class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations):
+class PumasApi(
+    HealthOperations, TrashOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations
+):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
     Args:
@@ -48,6 +51,7 @@ class PumasApi(HealthOperations, DigestOperations, IdentifyOperations, SystemOpe
         """The job that fills an index which had to be made, if there is anything to fill it with."""
         if self._is_unfilled() and self._root.has_models:
             self.opening_refresh = self.refresh_models()
+        self._settle_trash()
 
     def _is_unfilled(self) -> bool:
         """Whether there was no index, or the process that made it ended before it had filled it."""

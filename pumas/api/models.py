@@ -13,7 +13,7 @@ from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
 from pumas.api.watch import LibraryWatch
 from pumas.config import MAX_SEARCH_LIMIT, REFRESH_AGE_S
-from pumas.errors import Cancelled, Damaged, InvalidInput, ModelNotFound, Unavailable
+from pumas.errors import Cancelled, Damaged, InvalidInput, ModelNotFound, PumasError, Unavailable
 from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
@@ -150,6 +150,13 @@ class ModelOperations:
             else:  # the original made its own triggers since
                 self._root.jobs.submit("settle_index", self._settle, key="settle_index")
         return report
+
+    def _follow(self, progress: Progress) -> None:
+        """Take up what an operation changed on disk; where that can't be now, the next refresh does."""
+        try:
+            self._refresh(progress)
+        except PumasError as exc:
+            logger.warning("the index does not follow yet: %s", exc)
 
     def _fill_ready(self, progress: Progress) -> None:
         self._root.ready.fill(progress)

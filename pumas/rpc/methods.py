@@ -129,6 +129,28 @@ def _update_model_overrides(session: Session, given: params.NewOverridesParams) 
     return responses.Response()
 
 
+def _plan_removal(session: Session, given: params.ModelParams) -> Struct:
+    return wrapping.removal_plan_response(session.api.plan_removal(given.model_id))
+
+
+def _delete_model(session: Session, given: params.ModelParams) -> Struct:
+    trashed = session.wait_for(session.api.delete_model(given.model_id))
+    return responses.TrashedModelResponse(model=wrapping.trashed_model(trashed))
+
+
+def _list_trash(session: Session, _: params.NoParams) -> Struct:
+    return responses.TrashResponse(models=[wrapping.trashed_model(entry) for entry in session.api.list_trash()])
+
+
+def _restore_from_trash(session: Session, given: params.TrashEntryParams) -> Struct:
+    restored = session.wait_for(session.api.restore_from_trash(given.entry_id))
+    return responses.TrashedModelResponse(model=wrapping.trashed_model(restored))
+
+
+def _empty_trash(session: Session, given: params.TrashEntriesParams) -> Struct:
+    return wrapping.empty_trash_response(session.wait_for(session.api.empty_trash(given.entry_ids)))
+
+
 def _get_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.status_response(session.api.get_status())
 
@@ -232,6 +254,38 @@ _ROWS = (
         "Stores the user's own settings with a model.",
         responses.Response,
         params.NewOverridesParams,
+    ),
+    Method(
+        "plan_removal",
+        _plan_removal,
+        "Tells what removing a model would move to the trash, how much that is, and which links lead to it.",
+        responses.RemovalPlanResponse,
+        params.ModelParams,
+    ),
+    Method(
+        "delete_model",
+        _delete_model,
+        "Moves a model to the library's trash; one that links of apps lead to is refused.",
+        responses.TrashedModelResponse,
+        params.ModelParams,
+    ),
+    Method(
+        "list_trash", _list_trash, "Lists the models in the trash.", responses.TrashResponse, failure={"models": []}
+    ),
+    Method(
+        "restore_from_trash",
+        _restore_from_trash,
+        "Moves a model from the trash back to where it was, never over something else.",
+        responses.TrashedModelResponse,
+        params.TrashEntryParams,
+    ),
+    Method(
+        "empty_trash",
+        _empty_trash,
+        "Deletes the named models in the trash for good.",
+        responses.EmptyTrashResponse,
+        params.TrashEntriesParams,
+        failure={"deleted": [], "size": 0, "errors": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

@@ -44,6 +44,24 @@ class NewOverridesParams(Struct, frozen=True, kw_only=True):
     overrides: dict[str, Any]
 
 
+class ModelParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on one model."""
+
+    model_id: str
+
+
+class TrashEntryParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `restore_from_trash`."""
+
+    entry_id: str
+
+
+class TrashEntriesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `empty_trash`: the entries that were seen, so that nothing else is deleted."""
+
+    entry_ids: list[str]
+
+
 class JobParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_job` and `cancel_job`."""
 

@@ -179,3 +179,62 @@ class JobsResponse(Response, frozen=True, kw_only=True):
     """Answer of `list_jobs`."""
 
     jobs: list[JobData]
+
+
+class RemovalFile(Struct, frozen=True, kw_only=True):
+    """One file that a removal would move."""
+
+    path: str
+    size: int
+    is_hard_linked: bool
+
+
+class RemovalLink(Struct, frozen=True, kw_only=True):
+    """One link that leads to the model."""
+
+    target_path: str
+    app_id: str
+    app_version: str
+
+
+class RemovalPlanResponse(Response, frozen=True, kw_only=True):
+    """Answer of `plan_removal`."""
+
+    model_id: str
+    folder: str
+    files: list[RemovalFile]
+    size: int
+    links: list[RemovalLink]
+    refusal: str | None
+
+
+class TrashedModelData(Struct, frozen=True, kw_only=True):
+    """One model in the trash."""
+
+    entry_id: str
+    model_id: str
+    official_name: str
+    removed_at: str
+    size: int
+    file_count: int
+    problem: str | None
+
+
+class TrashedModelResponse(Response, frozen=True, kw_only=True):
+    """Answer of `delete_model` and `restore_from_trash`."""
+
+    model: TrashedModelData
+
+
+class TrashResponse(Response, frozen=True, kw_only=True):
+    """Answer of `list_trash`."""
+
+    models: list[TrashedModelData]
+
+
+class EmptyTrashResponse(Response, frozen=True, kw_only=True):
+    """Answer of `empty_trash`."""
+
+    deleted: list[TrashedModelData]
+    size: int
+    errors: list[str]

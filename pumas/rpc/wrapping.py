@@ -125,3 +125,42 @@ def status_response(status: models.Status) -> responses.StatusResponse:
 def job_data(snapshot: models.JobSnapshot) -> responses.JobData:
     """One job."""
     return msgspec.convert(snapshot, responses.JobData, from_attributes=True)
+
+
+def removal_plan_response(plan: models.RemovalPlan) -> responses.RemovalPlanResponse:
+    """`plan_removal`."""
+    return responses.RemovalPlanResponse(
+        model_id=plan.model_id,
+        folder=str(plan.folder),
+        files=[
+            responses.RemovalFile(path=file.path, size=file.size_bytes, is_hard_linked=file.is_shared)
+            for file in plan.files
+        ],
+        size=plan.size_bytes,
+        links=[msgspec.convert(link, responses.RemovalLink, from_attributes=True) for link in plan.links],
+        refusal=plan.refusal,
+    )
+
+
+def trashed_model(entry: models.TrashedModel) -> responses.TrashedModelData:
+    """One model in the trash."""
+    return responses.TrashedModelData(
+        entry_id=entry.entry_id,
+        model_id=entry.model_id,
+        official_name=entry.official_name,
+        removed_at=entry.removed_at,
+        size=entry.size_bytes,
+        file_count=entry.file_count,
+        problem=entry.problem,
+    )
+
+
+def empty_trash_response(report: models.TrashReport) -> responses.EmptyTrashResponse:
+    """`empty_trash`; success means that all of it is gone."""
+    return responses.EmptyTrashResponse(
+        success=not report.problems,
+        error="; ".join(report.problems) or UNSET,
+        deleted=[trashed_model(entry) for entry in report.deleted],
+        size=report.size_bytes,
+        errors=list(report.problems),
+    )

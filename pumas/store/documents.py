@@ -121,7 +121,7 @@ def write_document(
     """
     data = _encode(path, value, is_escaped=is_escaped)
     with system_errors(f"Writing {path.name}"):
-        _make_folders(path.parent)
+        make_folders(path.parent)
         if not keeps_leftovers:
             _remove_leftovers(path)
         make_way = _keep_old(path, has_backup=has_backup)
@@ -314,7 +314,7 @@ def _is_other_process(number: int) -> bool:
     return number != os.getpid() and psutil.pid_exists(number)
 
 
-def _make_folders(folder: Path) -> None:
+def make_folders(folder: Path) -> None:
     """Make a folder and those above it that are missing; all of them are on disk then."""
     made = []
     while not os.path.lexists(folder):

@@ -12,7 +12,13 @@ from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS
 
 _CONTRACT = {row["method"]: row for row in load("methods.json")}
-_OURS = {"list_jobs", "get_job", "cancel_job"}
+_OURS = {"list_jobs", "get_job", "cancel_job"} | {
+    "plan_removal",
+    "delete_model",
+    "list_trash",
+    "restore_from_trash",
+    "empty_trash",
+}
 
 
 def test_every_method_of_the_contract_stands_in_one_table():
