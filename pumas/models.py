@@ -432,6 +432,23 @@ class Pipeline(Record, frozen=True, kw_only=True):
     """Parts without their folder."""
 
 
+class ShardSet(Record, frozen=True, kw_only=True):
+    """Files that make one model, as their names say, or one file that stands alone."""
+
+    name: str
+    """That of the whole; unique among those of one answer."""
+    files: tuple[str, ...]
+    """As they were given, in order of their names."""
+    is_complete: bool
+    missing: tuple[int, ...]
+    """Numbers of shards that are not there, from 1; a hundred thousand in one answer at most."""
+    missing_count: int
+    expected_count: int
+    found_count: int
+    error: str = ""
+    """Why it can't be complete; empty if it can."""
+
+
 class Identity(Record, frozen=True, kw_only=True):
     """What a file is, by its content."""
 
@@ -462,11 +479,28 @@ class FileType(Record, frozen=True, kw_only=True):
 
 
 class ModelKind(Record, frozen=True, kw_only=True):
-    """What kind of model a file holds, by its content; None where it does not say."""
+    """What kind of model a file or a folder holds; None where nothing says."""
 
     model_type: str | None = None
+    """`llm`, `diffusion`, `audio`."""
+    subtype: str = ""
+    """Empty for language models; else `checkpoints`, `loras`, `vae`, `controlnet`, `embeddings`, `upscale`, `clip`,
+    `clip_vision`; `loras` also of an adapter of a language model."""
     family: str | None = None
     extra: dict[str, object] = {}
+    evidence: tuple[str, ...] = ()
+    """What it was told by, for people; the strongest first."""
+    confidence: float = 0.0
+    """From 0, nothing says that it is a model, to 1, its maker says what it is."""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether only the name of a file says what it is: its user should look."""
+        return self.confidence < SURE
+
+
+SURE = 0.5
+"""Confidence from which a kind needs no review."""
 
 
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):
