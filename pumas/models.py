@@ -509,3 +509,57 @@ class EmbeddedMetadata(Record, frozen=True, kw_only=True):
     file_type: str
     metadata: dict[str, object] | None
     error: str | None = None
+
+
+EDITABLE_FIELDS = (
+    "official_name", "family", "model_type", "subtype", "tags", "preview_image", "notes", "description",
+)  # fmt: skip
+"""Fields of a model that a user may set."""
+
+
+class ModelEdit(Record, frozen=True, kw_only=True):
+    """What a user says of a model; None for what is to stay as it is."""
+
+    official_name: str | None = None
+    family: str | None = None
+    model_type: str | None = None
+    subtype: str | None = None
+    tags: tuple[str, ...] | None = None
+    """All tags; then `add_tags` and `remove_tags` are applied."""
+    preview_image: str | None = None
+    """Name of a file in the model's folder; empty for none."""
+    notes: str | None = None
+    description: str | None = None
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+    """Fields that were set by hand, and that identification and look-ups may decide again."""
+
+
+class Reidentified(Record, frozen=True, kw_only=True):
+    """What identifying a model again found, and changed."""
+
+    model_id: str
+    kind: ModelKind | None = None
+    changes: dict[str, tuple[str, str]] = {}
+    """What stood there and what stands there now, by field."""
+    kept: tuple[str, ...] = ()
+    """Fields that were set by hand, and stay."""
+    problem: str | None = None
+    """Why it could not be identified; nothing was changed then."""
+
+
+class ReviewItem(Record, frozen=True, kw_only=True):
+    """A model whose user should look what it is."""
+
+    model: Model
+    reason: str
+
+
+class SharedStorage(Record, frozen=True, kw_only=True):
+    """What lies in the folders that all apps share."""
+
+    model_count: int
+    workflow_count: int
+    size_bytes: int
+    """Of models, as their documents say, and of everything in the folder of workflows."""

@@ -11,6 +11,7 @@ from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
+from pumas.api.organise import OrganiseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.api.trash import TrashOperations
@@ -23,7 +24,13 @@ __all__ = ["PumasApi"]
 
 
 class PumasApi(
-    HealthOperations, TrashOperations, DigestOperations, IdentifyOperations, SystemOperations, JobOperations
+    HealthOperations,
+    OrganiseOperations,
+    TrashOperations,
+    DigestOperations,
+    IdentifyOperations,
+    SystemOperations,
+    JobOperations,
 ):
     """One launcher root, open; a context manager. Safe to use from several threads.
 

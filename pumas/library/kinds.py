@@ -9,6 +9,7 @@ import pumas_native
 
 from pumas.library.formats import first_bytes
 from pumas.library.headers import header_of
+from pumas.library.records import is_model_file
 from pumas.models import Header, ModelKind
 
 # Families that go by another name than the architecture of their GGUF files.
@@ -76,6 +77,20 @@ def kind_by_content(path: Path) -> ModelKind:
     if suffix == ".safetensors":
         return _safetensors_kind(path)
     return ModelKind()
+
+
+def kind_of(path: Path) -> ModelKind:
+    """The kind of a model, by its largest file."""
+    files = [path] if path.is_file() else [one for one in path.iterdir() if is_model_file(one.name) and one.is_file()]
+    if not files:
+        return ModelKind()
+    largest = max(files, key=lambda one: one.stat().st_size)
+    kind = kind_by_content(largest)
+    if kind.model_type is None:
+        model_type, subtype = kind_by_name(largest.name)
+        return ModelKind(model_type=model_type, subtype=subtype)
+    subtype = "" if kind.model_type == "llm" else "checkpoints"
+    return ModelKind(model_type=kind.model_type, subtype=subtype, family=kind.family, extra=kind.extra, confidence=0.9)
 
 
 def _gguf_kind(path: Path) -> ModelKind:

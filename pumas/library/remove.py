@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from pumas.errors import Conflict, PumasError, shown, system_errors
+from pumas.library.folder_files import files_of_model
 from pumas.library.places import existing_place, makes_model
 from pumas.library.trash import put_in_trash
 from pumas.library.trash_entries import HIDDEN, refuse_mounts
-from pumas.models import FolderFile, ModelLink, RemovalPlan, TrashedModel
+from pumas.models import ModelLink, RemovalPlan, TrashedModel
 from pumas.store.documents import read_document
 from pumas.store.link_registry import links_to
 from pumas.store.locks import document_lock
@@ -28,9 +28,9 @@ def plan_removal(layout: Layout, model_id: str) -> RemovalPlan:
         Unavailable: Its folder, or the register of links, can't be read.
     """
     folder = existing_place(layout, model_id).path.parent
+    files = files_of_model(layout, model_id)
     links = links_to(layout.library / "link_registry.db", model_id, layout.library / model_id)
     with system_errors(f"Looking through {shown(model_id)}"):
-        files = tuple(sorted(_files(folder), key=lambda file: file.path))
         refusal = _refusal(layout.library, model_id, folder, links)
     return RemovalPlan(
         model_id=model_id,
@@ -64,23 +64,6 @@ def remove_model(layout: Layout, model_id: str) -> TrashedModel:
             file_count=len(plan.files),
         )
         return put_in_trash(layout.library, plan.folder, trashed)
-
-
-def _files(folder: Path) -> Iterator[FolderFile]:
-    for where, folders, files in os.walk(folder, onerror=_raise):
-        linked = [name for name in folders if Path(where, name).is_symlink()]
-        for name in (*files, *linked):
-            path = Path(where, name)
-            status = path.lstat()
-            yield FolderFile(
-                path=os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace"),
-                size_bytes=status.st_size,
-                is_shared=status.st_nlink > 1,
-            )
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _refusal(library: Path, model_id: str, folder: Path, links: tuple[ModelLink, ...]) -> str | None:

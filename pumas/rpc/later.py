@@ -106,8 +106,6 @@ LATER: dict[str, dict[str, str]] = {
         "get_embedded_metadata": "Reads what a model file says about itself (GGUF keys, safetensors header), for the import dialog.",
         "import_batch": "Moves several model files or folders into the library, one result each.",
         "import_model": "Moves one model file or folder into the library: identified, hashed, named, indexed.",
-        "mark_metadata_as_manual": "Protects a model's data from being overwritten by hub look-ups.",
-        "scan_shared_storage": "Counts models, workflows and bytes in the shared folders, after looking for changes on disk.",
         "validate_file_type": "Tells from the first bytes whether a file is a model format the library takes.",
     },
     "net": {

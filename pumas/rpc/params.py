@@ -50,6 +50,29 @@ class ModelParams(Struct, frozen=True, kw_only=True):
     model_id: str
 
 
+class EditModelParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `edit_model`: what is not given stays as it is."""
+
+    model_id: str
+    official_name: str | None = None
+    family: str | None = None
+    model_type: str | None = None
+    subtype: str | None = None
+    tags: list[str] | None = None
+    preview_image: str | None = None
+    notes: str | None = None
+    description: str | None = None
+    add_tags: list[str] | None = None
+    remove_tags: list[str] | None = None
+    released: list[str] | None = None
+
+
+class ModelsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on several models, or all."""
+
+    model_ids: list[str] | None = None
+
+
 class TrashEntryParams(Struct, frozen=True, kw_only=True):
     """Parameters of `restore_from_trash`."""
 

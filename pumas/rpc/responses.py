@@ -238,3 +238,62 @@ class EmptyTrashResponse(Response, frozen=True, kw_only=True):
     deleted: list[TrashedModelData]
     size: int
     errors: list[str]
+
+
+class ModelResponse(Response, frozen=True, kw_only=True):
+    """Answer of `edit_model`: the model as it is listed now."""
+
+    model: ModelData
+
+
+class FieldChange(Struct, frozen=True, kw_only=True):
+    """One field that was changed."""
+
+    before: str
+    after: str
+
+
+class ReidentifiedData(Struct, frozen=True, kw_only=True):
+    """One model that was identified again."""
+
+    model_id: str
+    changes: dict[str, FieldChange]
+    kept: tuple[str, ...]
+    evidence: tuple[str, ...]
+    confidence: float
+    error: str | UnsetType = UNSET
+
+
+class ReidentifiedResponse(Response, frozen=True, kw_only=True):
+    """Answer of `reidentify_models`."""
+
+    models: list[ReidentifiedData]
+
+
+class ReviewData(Struct, frozen=True, kw_only=True):
+    """One model that its user should look at."""
+
+    model_id: str
+    model: ModelData
+    reason: str
+
+
+class ReviewResponse(Response, frozen=True, kw_only=True):
+    """Answer of `list_models_needing_review`."""
+
+    models: list[ReviewData]
+
+
+class SharedStorageData(Struct, frozen=True, kw_only=True):
+    """What lies in the shared folders; bytes."""
+
+    modelsFound: int = 0  # noqa: N815 - the app's name
+    workflowsFound: int = 0  # noqa: N815
+    customNodesFound: int = 0  # noqa: N815
+    totalSize: int = 0  # noqa: N815
+
+
+class ScanSharedStorageResponse(Response, frozen=True, kw_only=True):
+    """Answer of `scan_shared_storage`."""
+
+    result: SharedStorageData

@@ -164,3 +164,52 @@ def empty_trash_response(report: models.TrashReport) -> responses.EmptyTrashResp
         size=report.size_bytes,
         errors=list(report.problems),
     )
+
+
+def model_response(model: models.Model) -> responses.ModelResponse:
+    """`edit_model`."""
+    return responses.ModelResponse(model=model_data(model))
+
+
+def reidentified_response(done: Sequence[models.Reidentified]) -> responses.ReidentifiedResponse:
+    """`reidentify_models`; success means that all could be identified."""
+    return responses.ReidentifiedResponse(
+        success=all(one.problem is None for one in done),
+        error=next((f"{one.model_id}: {one.problem}" for one in done if one.problem is not None), UNSET),
+        models=[_reidentified(one) for one in done],
+    )
+
+
+def _reidentified(one: models.Reidentified) -> responses.ReidentifiedData:
+    return responses.ReidentifiedData(
+        model_id=one.model_id,
+        changes={
+            name: responses.FieldChange(before=before, after=after) for name, (before, after) in one.changes.items()
+        },
+        kept=one.kept,
+        evidence=one.kind.evidence if one.kind else (),
+        confidence=one.kind.confidence if one.kind else 0.0,
+        error=UNSET if one.problem is None else one.problem,
+    )
+
+
+def review_response(items: Sequence[models.ReviewItem]) -> responses.ReviewResponse:
+    """`list_models_needing_review`."""
+    return responses.ReviewResponse(
+        models=[
+            responses.ReviewData(model_id=item.model.model_id, model=model_data(item.model), reason=item.reason)
+            for item in items
+        ]
+    )
+
+
+def shared_storage_response(found: models.SharedStorage) -> responses.ScanSharedStorageResponse:
+    """`scan_shared_storage`; custom nodes lie in the folders of apps, never in shared ones."""
+    return responses.ScanSharedStorageResponse(
+        result=responses.SharedStorageData(
+            modelsFound=found.model_count,
+            workflowsFound=found.workflow_count,
+            customNodesFound=0,
+            totalSize=found.size_bytes,
+        )
+    )

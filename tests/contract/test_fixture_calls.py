@@ -1,4 +1,4 @@
-"""The recorded calls on the recorded root, in their order, those of part `serve`."""
+"""The recorded calls on the recorded root, in their order, those of methods that work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from support.cases import load
 
 from pumas.rpc.methods import METHODS
 
-_PLAIN = {"get_models": "models", "get_model_overrides": "overrides"}  # recorded before the server wraps them
+# Recorded before the server wraps them.
+_PLAIN = {"get_models": "models", "get_model_overrides": "overrides", "scan_shared_storage": "result"}
 
 
 def test_calls(serve, fixture_root):

@@ -13,6 +13,9 @@ from pumas.rpc.methods import METHODS
 
 _CONTRACT = {row["method"]: row for row in load("methods.json")}
 _OURS = {"list_jobs", "get_job", "cancel_job"} | {
+    "edit_model",
+    "reidentify_models",
+    "list_models_needing_review",
     "plan_removal",
     "delete_model",
     "list_trash",

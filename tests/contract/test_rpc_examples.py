@@ -1,4 +1,4 @@
-"""The recorded requests and answers, those of part `serve` and the raw protocol, put to a real server.
+"""The recorded requests and answers of the methods that work, and of the raw protocol, put to a real server.
 
 `follow` of an example says what is compared: `exact`, `shape`, or `better`, where `expect` tells in words what to
 answer; `_EXPECTED` holds those words as checks.
@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from support.cases import check, load
 
+from pumas.rpc.methods import METHODS
+
 _EXAMPLES = load("rpc-examples.json")["examples"]
-_METHODS = {row["method"]: row for row in load("methods.json")}
 _INTERPRETER = re.compile(r"argument|object has no|ComfyUI|Traceback|operand")
 
 
@@ -24,7 +25,7 @@ def _is_served(example) -> bool:
         return True
     after = example["state"]["after"] if isinstance(example["state"], dict) else []
     methods = [example["method"], *(step["method"] for step in after)]
-    return all(_METHODS[method]["part"] == "serve" for method in methods)
+    return all(method in METHODS for method in methods)
 
 
 _SERVED = [example for example in _EXAMPLES if _is_served(example)]
@@ -189,6 +190,7 @@ def _is(result):
 
 _EXPECTED = {
     "get_model_overrides.outside-library": _is({"success": True, "overrides": {}}),
+    "mark_metadata_as_manual.outside-library": _is({"success": False, "error": "Model not found"}),
     "get_status.ok": _ACTIVE,
     "get_status.deps-ready": _ACTIVE,
     "get_status.empty-root": _status(version="none"),
