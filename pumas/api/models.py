@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import perf_counter
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
@@ -22,6 +22,8 @@ from pumas.search.index import Page, RowidPage
 from pumas.system.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class ModelOperations:
@@ -150,6 +152,16 @@ class ModelOperations:
             else:  # the original made its own triggers since
                 self._root.jobs.submit("settle_index", self._settle, key="settle_index")
         return report
+
+    def _submit_change(self, kind: str, change: Callable[[], T]) -> Job[T]:
+        """A job that changes something on disk, and has the index follow."""
+
+        def work(progress: Progress) -> T:
+            result = change()
+            self._follow(progress)
+            return result
+
+        return self._root.jobs.submit(kind, work)
 
     def _follow(self, progress: Progress) -> None:
         """Take up what an operation changed on disk; where that can't be now, the next refresh does."""

@@ -24,12 +24,8 @@ class OrganiseOperations(ModelOperations):
         """
         from pumas.library.edit import edit_model  # noqa: PLC0415 - for whoever asks
 
-        def work(progress: Progress) -> Model:
-            document = edit_model(self._root.layout, model_id, edit)
-            self._follow(progress)
-            return record_of(model_id, document)
-
-        return self._root.jobs.submit("edit_model", work)
+        layout = self._root.layout
+        return self._submit_change("edit_model", lambda: record_of(model_id, edit_model(layout, model_id, edit)))
 
     def mark_metadata_as_manual(self, model_id: str) -> Job[Model]:
         """Protect all that is said of a model from look-ups and from `reidentify_models`.
@@ -39,12 +35,10 @@ class OrganiseOperations(ModelOperations):
         """
         from pumas.library.edit import mark_as_manual  # noqa: PLC0415 - as above
 
-        def work(progress: Progress) -> Model:
-            document = mark_as_manual(self._root.layout, model_id)
-            self._follow(progress)
-            return record_of(model_id, document)
-
-        return self._root.jobs.submit("mark_metadata_as_manual", work)
+        layout = self._root.layout
+        return self._submit_change(
+            "mark_metadata_as_manual", lambda: record_of(model_id, mark_as_manual(layout, model_id))
+        )
 
     def reidentify_models(self, model_ids: Sequence[str] | None = None) -> Job[tuple[Reidentified, ...]]:
         """Identify models again by their files; what the user set stays.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from pumas.api.models import ModelOperations
 from pumas.errors import PumasError
 from pumas.jobs import Job, Progress
 from pumas.models import RemovalPlan, TrashedModel, TrashReport
-
-logger = logging.getLogger(__name__)
 
 
 class TrashOperations(ModelOperations):
@@ -36,12 +33,7 @@ class TrashOperations(ModelOperations):
         """
         from pumas.library.remove import remove_model  # noqa: PLC0415 - as above
 
-        def work(progress: Progress) -> TrashedModel:
-            trashed = remove_model(self._root.layout, model_id)
-            self._follow(progress)
-            return trashed
-
-        return self._root.jobs.submit("delete_model", work)
+        return self._submit_change("delete_model", lambda: remove_model(self._root.layout, model_id))
 
     def list_trash(self) -> list[TrashedModel]:
         """What lies in the trash, oldest first.
@@ -62,12 +54,7 @@ class TrashOperations(ModelOperations):
         """
         from pumas.library.trash import restore_from_trash  # noqa: PLC0415 - as above
 
-        def work(progress: Progress) -> TrashedModel:
-            trashed = restore_from_trash(self._root.layout, entry_id)
-            self._follow(progress)
-            return trashed
-
-        return self._root.jobs.submit("restore_from_trash", work)
+        return self._submit_change("restore_from_trash", lambda: restore_from_trash(self._root.layout, entry_id))
 
     def empty_trash(self, entry_ids: Sequence[str] | None = None) -> Job[TrashReport]:
         """Delete models in the trash for good.
@@ -101,9 +88,5 @@ class TrashOperations(ModelOperations):
         """Have finished or undone what killed processes began in the trash."""
         from pumas.library.trash_settle import has_unfinished, settle  # noqa: PLC0415 - as above
 
-        def work(progress: Progress) -> None:
-            if settle(self._root.layout):
-                self._follow(progress)
-
         if self._root.is_writable and has_unfinished(self._root.layout.library):
-            self._root.jobs.submit("settle_trash", work)
+            self._submit_change("settle_trash", lambda: settle(self._root.layout))

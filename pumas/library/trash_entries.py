@@ -48,7 +48,7 @@ def trash_of(library: Path) -> Path:
 
 
 def entries(library: Path) -> Iterator[Path]:
-    """Whatever lies in the trash under a name of ours, in order of names."""
+    """The folders in the trash that have a name of ours, in order of names."""
     trash = trash_of(library)
     if trash.is_symlink() or trash.parent.is_symlink():
         return
@@ -59,7 +59,9 @@ def entries(library: Path) -> Iterator[Path]:
             return
     for name in names:
         stem, dot, state = name.partition(".")
-        if WHOLE.fullmatch(stem) and (not dot or f".{state}" in STATES):
+        is_ours = WHOLE.fullmatch(stem) and (not dot or f".{state}" in STATES)
+        # SECURITY: a link is never followed out of the trash.
+        if is_ours and not (trash / name).is_symlink():
             yield trash / name
 
 
@@ -148,7 +150,9 @@ def read_entry(entry: Path) -> TrashedModel:
         Damaged: It can't be used, or is gone.
         Unavailable: It can't be read.
     """
-    path = entry / MANIFEST
+    path, model = entry / MANIFEST, entry / MODEL
+    if not entry.suffix and (model.is_symlink() or not model.is_dir()):
+        raise Damaged("The model's folder is gone", path=model)
     value = read_document(path)
     if value is None:
         raise Damaged("Its manifest is gone", path=path)
@@ -160,6 +164,8 @@ def read_entry(entry: Path) -> TrashedModel:
 
 def rename_documents(folder: Path, old: str, new: str) -> None:
     """Rename the documents of a model and those in folders below it; links are not followed."""
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a link")
     for where, _, files in os.walk(folder, onerror=_raise):
         if old in files:
             if os.path.lexists(Path(where, new)):

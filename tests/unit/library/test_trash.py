@@ -237,6 +237,31 @@ def test_a_damaged_manifest_is_told_and_leads_nowhere(api, library, manifest):
     assert api.list_trash() == []
 
 
+@pytest.mark.parametrize("what", ["model", "."])
+def test_links_in_the_trash_are_not_followed(api, library, tmp_path, what):
+    trashed = _remove(api)
+    entry = trash_of(library) / trashed.entry_id
+    linked = entry / what
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    before = _state(tmp_path / "elsewhere")
+    with pytest.raises((Damaged, NotFound)):
+        api.restore_from_trash(trashed.entry_id).result(30)
+    api.empty_trash([trashed.entry_id]).result(30)
+    assert _state(tmp_path / "elsewhere") == before
+    assert _ids(api) == ["llm/f/B"]
+
+
+def test_an_entry_whose_folder_is_gone_is_told(api, library):
+    trashed = _remove(api)
+    shutil.rmtree(trash_of(library) / trashed.entry_id / "model")
+    (entry,) = api.list_trash()
+    assert entry.problem == "The model's folder is gone"
+    with pytest.raises(Damaged):
+        api.restore_from_trash(entry.entry_id).result(30)
+    assert api.list_trash() == [entry]
+
+
 def test_what_is_no_entry_is_left_alone(api, library):
     _remove(api)
     trash = trash_of(library)
