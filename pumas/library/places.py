@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pumas.errors import InvalidInput, ModelNotFound, PumasError
 from pumas.store.documents import read_document
@@ -22,9 +22,8 @@ def place_of(layout: Layout, model_id: str) -> Document[Metadata]:
         document = locate(layout, METADATA, model_id)
     except (InvalidInput, UnicodeEncodeError) as exc:
         raise ModelNotFound(model_id) from exc
-    below = document.path.parent.relative_to(layout.library.resolve())
-    # A survey enters no links: what lies behind one is no model of this library.
-    if below.as_posix() != PurePosixPath(model_id).as_posix():
+    # One model, one id: registers are asked by it. What lies behind a link has another path, and is no model here.
+    if document.path.parent.relative_to(layout.library.resolve()).as_posix() != model_id:
         raise ModelNotFound(model_id)
     return document
 

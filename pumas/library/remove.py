@@ -57,7 +57,7 @@ def remove_model(layout: Layout, model_id: str) -> TrashedModel:
             raise Conflict(plan.refusal)
         trashed = TrashedModel(
             entry_id="",
-            model_id=document.path.parent.relative_to(layout.library.resolve()).as_posix(),
+            model_id=model_id,
             official_name=_name(plan.folder),
             removed_at="",
             size_bytes=plan.size_bytes,

@@ -99,7 +99,7 @@ def test_emptying_deletes_what_was_named_and_follows_no_link(api, library, tmp_p
 
 @pytest.mark.parametrize(
     "model_id",
-    ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/f", "llm/f/A/../A", "a\0b", ".downloads/x", "llm/f/A/inner",
+    ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/f", "llm/f/A/../A", "llm//f/A", "./llm/f/A", "llm/f/A/", "a\0b", ".downloads/x", "llm/f/A/inner",
      "llm/linked", "x" * 5000, "\udcff", "llm/f/" + "x" * 300],
 )  # fmt: skip
 def test_what_is_no_model_is_not_found(api, library, model_id, tmp_path):
