@@ -503,6 +503,23 @@ SURE = 0.5
 """Confidence from which a kind needs no review."""
 
 
+class Writable(Record, frozen=True, kw_only=True):
+    """Whether a file can be moved or deleted."""
+
+    path: str
+    """As it was given."""
+    is_writable: bool
+    reason: str = ""
+    """Why not, without the path."""
+
+
+class SourceIssue(Record, frozen=True, kw_only=True):
+    """What speaks against importing a path, or should be known before."""
+
+    severity: Literal["error", "warning"]
+    what: str
+
+
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):
     """What a model file says of itself, as the desktop app asks it."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pumas.api.classify import ClassifyOperations
 from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
@@ -29,6 +30,7 @@ class PumasApi(
     TrashOperations,
     DigestOperations,
     IdentifyOperations,
+    ClassifyOperations,
     SystemOperations,
     JobOperations,
 ):

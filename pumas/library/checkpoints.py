@@ -131,6 +131,43 @@ class _Findings:
         return Checkpoint(risk=risk, imports=imports, reason=reason, members=members)
 
 
+def read_names(path: Path) -> tuple[str, ...] | None:
+    """Texts in the pickle of a checkpoint, the names of its tensors among them; None for what is no checkpoint.
+
+    Nothing is loaded: the operations that push a text are read off. Of a damaged pickle, or one of more operations
+    than are scanned, it is what stands before.
+
+    Raises:
+        OSError: The file can't be read.
+    """
+    if not first_bytes(path, 2).startswith(b"PK"):
+        return _texts(io.BytesIO(first_bytes(path, _MAX_PICKLE)), _OLD_PICKLES)
+    with _BoundedFile(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                entry = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == "data.pkl"), None)
+                if entry is None or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    return None
+                with archive.open(entry) as pickle:
+                    return _texts(io.BytesIO(pickle.read(_MAX_PICKLE)), 1)
+        except _DAMAGE:
+            return None
+
+
+def _texts(stream: io.BytesIO, pickles: int) -> tuple[str, ...]:
+    found: list[str] = []
+    left = _MAX_OPERATIONS
+    try:
+        for _ in range(pickles):
+            for operation, value, _ in islice(pickletools.genops(stream), left):
+                left -= 1
+                if isinstance(value, str) and "UNICODE" in operation.name:
+                    found.append(value)
+    except (ValueError, OverflowError):
+        pass  # what stands before the damage was read
+    return tuple(found)
+
+
 def _printable(text: str) -> str:
     """A text from a pickle, short, and without halves of surrogate pairs, which no output can encode."""
     return shown(text).encode("utf-8", "backslashreplace").decode()

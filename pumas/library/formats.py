@@ -66,12 +66,21 @@ def format_of(first: bytes, name: str, *, max_header: int = MAX_SAFETENSORS_HEAD
     return "unknown"
 
 
+def why_unreadable(exc: OSError | ValueError) -> str:
+    """Why a file can't be read, for people; a ValueError is what a path gives that no file can have."""
+    if isinstance(exc, FileNotFoundError | NotADirectoryError | ValueError):
+        return "File not found"
+    if isinstance(exc, IsADirectoryError):
+        return "It is a folder, not a file"
+    return f"It can't be read: {exc.strerror or type(exc).__name__}"
+
+
 def validate_file_type(path: Path) -> FileType:
     """Tell from the first bytes whether a file is of a format that the library takes."""
     try:
         first = first_bytes(path)
-    except OSError as exc:
-        return FileType(is_valid=False, detected_type="error", error=str(exc))
+    except (OSError, ValueError) as exc:
+        return FileType(is_valid=False, detected_type="error", error=why_unreadable(exc))
     found = format_of(first, path.name, max_header=_MAX_CHECKED_HEADER - 1)
     if found == "unknown":
         error = f"Unrecognized file format. Header: {first[:8].hex()}"

@@ -139,7 +139,7 @@ def _remember(files: Sequence[_File], cache: Cache) -> None:
 
 def embedded_metadata(path: Path) -> EmbeddedMetadata:
     """All that a model file says of itself, vocabulary included (`library.md` §5.5); the name says what it must be."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - pathlib raises for names that are too long
         return EmbeddedMetadata(file_type="unknown", metadata=None, error="File not found")
     suffix = path.suffix.lower()
     if suffix == ".gguf":

@@ -101,12 +101,8 @@ LATER: dict[str, dict[str, str]] = {
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
     "import": {
-        "check_files_writable": "Tells for each path whether the file exists and its folder may be changed, so that it can be moved or deleted.",
-        "detect_sharded_sets": "Groups chosen files into multi-part models by their names and says which parts are missing.",
-        "get_embedded_metadata": "Reads what a model file says about itself (GGUF keys, safetensors header), for the import dialog.",
         "import_batch": "Moves several model files or folders into the library, one result each.",
         "import_model": "Moves one model file or folder into the library: identified, hashed, named, indexed.",
-        "validate_file_type": "Tells from the first bytes whether a file is a model format the library takes.",
     },
     "net": {
         "get_network_status": "Gives counters and circuit states of the network client, for the offline sign.",

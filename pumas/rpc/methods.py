@@ -178,6 +178,22 @@ def _empty_trash(session: Session, given: params.TrashEntriesParams) -> Struct:
     return wrapping.empty_trash_response(session.wait_for(session.api.empty_trash(given.entry_ids)))
 
 
+def _detect_sharded_sets(session: Session, given: params.FilesParams) -> Struct:
+    return wrapping.shards_response(session.api.detect_sharded_sets(given.file_paths))
+
+
+def _get_embedded_metadata(session: Session, given: params.FileParams) -> Struct:
+    return wrapping.embedded_metadata_response(session.api.get_embedded_metadata(given.file_path))
+
+
+def _validate_file_type(session: Session, given: params.FileParams) -> Struct:
+    return wrapping.file_type_response(session.api.validate_file_type(given.file_path))
+
+
+def _check_files_writable(session: Session, given: params.FilesParams) -> Struct:
+    return wrapping.writable_response(session.api.check_files_writable(given.file_paths))
+
+
 def _get_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.status_response(session.api.get_status())
 
@@ -349,6 +365,38 @@ _ROWS = (
         responses.EmptyTrashResponse,
         params.TrashEntriesParams,
         failure={"deleted": [], "size": 0, "errors": []},
+    ),
+    Method(
+        "detect_sharded_sets",
+        _detect_sharded_sets,
+        "Groups chosen files into multi-part models by their names and says which parts are missing.",
+        responses.DetectShardedSetsResponse,
+        params.FilesParams,
+        failure={"groups": {}},
+    ),
+    Method(
+        "get_embedded_metadata",
+        _get_embedded_metadata,
+        "Reads what a model file says about itself (GGUF keys, safetensors header), for the import dialog.",
+        responses.EmbeddedMetadataResponse,
+        params.FileParams,
+        failure={"file_type": "unknown", "metadata": None},
+    ),
+    Method(
+        "validate_file_type",
+        _validate_file_type,
+        "Tells from the first bytes whether a file is a model format the library takes.",
+        responses.FileTypeValidationResponse,
+        params.FileParams,
+        failure={"valid": False, "detected_type": "error"},
+    ),
+    Method(
+        "check_files_writable",
+        _check_files_writable,
+        "Tells for each path whether the file exists and its folder may be changed, so it can be moved or deleted.",
+        responses.CheckFilesWritableResponse,
+        params.FilesParams,
+        failure={"all_writable": False, "details": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

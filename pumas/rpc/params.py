@@ -85,6 +85,18 @@ class TrashEntriesParams(Struct, frozen=True, kw_only=True):
     entry_ids: list[str]
 
 
+class FileParams(Struct, frozen=True, kw_only=True):
+    """Parameters of what looks at one file."""
+
+    file_path: str
+
+
+class FilesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of what looks at files."""
+
+    file_paths: list[str]
+
+
 class JobParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_job` and `cancel_job`."""
 

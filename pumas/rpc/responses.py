@@ -66,6 +66,58 @@ class OverridesResponse(Response, frozen=True, kw_only=True):
     overrides: dict[str, Any]
 
 
+class ShardValidation(Struct, frozen=True, kw_only=True):
+    """Whether a set of files is complete."""
+
+    complete: bool
+    missing_shards: tuple[int, ...]
+    total_expected: int
+    total_found: int
+    error: str
+
+
+class ShardedSetGroup(Struct, frozen=True, kw_only=True):
+    """A set of files, or one that stands alone."""
+
+    files: tuple[str, ...]
+    validation: ShardValidation
+
+
+class DetectShardedSetsResponse(Response, frozen=True, kw_only=True):
+    """Answer of `detect_sharded_sets`, by the names of the sets."""
+
+    groups: dict[str, ShardedSetGroup]
+
+
+class EmbeddedMetadataResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_embedded_metadata`."""
+
+    file_type: str
+    metadata: dict[str, Any] | None
+
+
+class FileTypeValidationResponse(Response, frozen=True, kw_only=True):
+    """Answer of `validate_file_type`; here `error` is not that of the call."""
+
+    valid: bool
+    detected_type: str
+
+
+class FileWritable(Struct, frozen=True, kw_only=True):
+    """One file of `check_files_writable`."""
+
+    path: str
+    writable: bool
+    reason: str | UnsetType = UNSET
+
+
+class CheckFilesWritableResponse(Response, frozen=True, kw_only=True):
+    """Answer of `check_files_writable`."""
+
+    all_writable: bool
+    details: list[FileWritable]
+
+
 class DiskSpaceResponse(Response, frozen=True, kw_only=True):
     """Answer of `get_disk_space`, in bytes."""
 

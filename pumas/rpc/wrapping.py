@@ -55,6 +55,54 @@ def library_status_response(status: models.LibraryStatus) -> responses.GetLibrar
     )
 
 
+def shards_response(sets: Sequence[models.ShardSet]) -> responses.DetectShardedSetsResponse:
+    """`detect_sharded_sets`."""
+    groups = {}
+    for one in sets:
+        validation = responses.ShardValidation(
+            complete=one.is_complete,
+            missing_shards=one.missing,
+            total_expected=one.expected_count,
+            total_found=one.found_count,
+            error=one.error,
+        )
+        groups[one.name] = responses.ShardedSetGroup(files=one.files, validation=validation)
+    return responses.DetectShardedSetsResponse(groups=groups)
+
+
+def embedded_metadata_response(embedded: models.EmbeddedMetadata) -> responses.EmbeddedMetadataResponse:
+    """`get_embedded_metadata`."""
+    return responses.EmbeddedMetadataResponse(
+        success=embedded.error is None,
+        file_type=embedded.file_type,
+        metadata=embedded.metadata,
+        error=UNSET if embedded.error is None else embedded.error,
+    )
+
+
+def file_type_response(checked: models.FileType) -> responses.FileTypeValidationResponse:
+    """`validate_file_type`; a file that can't be read fails the call, one of no known format does not."""
+    return responses.FileTypeValidationResponse(
+        success=checked.detected_type != "error",
+        valid=checked.is_valid,
+        detected_type=checked.detected_type,
+        error=checked.error,
+    )
+
+
+def writable_response(files: Sequence[models.Writable]) -> responses.CheckFilesWritableResponse:
+    """`check_files_writable`."""
+    return responses.CheckFilesWritableResponse(
+        all_writable=all(file.is_writable for file in files),
+        details=[
+            responses.FileWritable(
+                path=file.path, writable=file.is_writable, reason=UNSET if file.is_writable else file.reason
+            )
+            for file in files
+        ],
+    )
+
+
 def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
     """`get_disk_space`."""
     return responses.DiskSpaceResponse(

@@ -9,7 +9,8 @@ from support.cases import unknown_deviations
 
 
 def test_every_row_belongs_to_a_case():
-    for path in Path(__file__).parent.glob("test_*_cases.py"):
+    here = Path(__file__).parent
+    for path in [*here.glob("test_*_cases.py"), here / "test_fixture_calls.py"]:
         spec = importlib.util.spec_from_file_location(f"imported_{path.stem}", path)
         assert spec is not None
         assert spec.loader is not None

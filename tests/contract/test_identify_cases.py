@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support.cases import check, library_cases
 
+from pumas.library.file_kinds import kind_by_content, kind_by_name
 from pumas.library.formats import validate_file_type
 from pumas.library.headers import embedded_metadata
-from pumas.library.kinds import kind_by_content, kind_by_name
 
 
 @pytest.mark.parametrize(("case_id", "case"), library_cases("identify"))

@@ -1,4 +1,4 @@
-"""The recorded requests and answers of the methods that work, and of the raw protocol, put to a real server.
+"""The recorded requests and answers, those of methods that are there and the raw protocol, put to a real server.
 
 `follow` of an example says what is compared: `exact`, `shape`, or `better`, where `expect` tells in words what to
 answer; `_EXPECTED` holds those words as checks.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from support.cases import check, load
 
 from pumas.rpc.methods import METHODS
 
-_EXAMPLES = load("rpc-examples.json")["examples"]
+_RECORDED = load("rpc-examples.json")
+_EXAMPLES = _RECORDED["examples"]
+_SETUPS = {name: _RECORDED["setups"][name]["commands"] for name in ("import-files",)}
 _INTERPRETER = re.compile(r"argument|object has no|ComfyUI|Traceback|operand")
 
 
@@ -25,7 +28,7 @@ def _is_served(example) -> bool:
         return True
     after = example["state"]["after"] if isinstance(example["state"], dict) else []
     methods = [example["method"], *(step["method"] for step in after)]
-    return all(method in METHODS for method in methods)
+    return set(methods) <= set(METHODS) and set(example.get("setup", ())) <= set(_SETUPS)
 
 
 _SERVED = [example for example in _EXAMPLES if _is_served(example)]
@@ -39,6 +42,8 @@ def start(serve, fixture_root, tmp_path):
         state = example["state"]
         base = state["base"] if isinstance(state, dict) else state
         root = fixture_root if base == "fixture" else tmp_path / "empty"
+        for command in (command for name in example.get("setup", ()) for command in _SETUPS[name]):
+            subprocess.run(["sh", "-c", command], cwd=root, check=True)
         client = serve(root)
         for step in state["after"] if isinstance(state, dict) else []:
             client.envelope(step["method"], _at(step["params"], root))
@@ -114,17 +119,19 @@ def test_call(example, start):
 
 def _check_better(example, recorded, envelope):
     case = example["id"].split(".", 1)[1]
-    if case in ("unknown-parameter", "extra-parameter"):
+    if example["id"] in _EXPECTED:
+        _EXPECTED[example["id"]](recorded, envelope)
+    elif case in ("unknown-parameter", "extra-parameter"):
         (name,) = example["params"]
         _refused(envelope, f"`{name}`")
     elif case.startswith("missing-"):
         _refused(envelope, f"`{case.removeprefix('missing-').replace('-', '_')}`")
-    elif case.startswith("wrong-type-"):
-        name = case.removeprefix("wrong-type-").replace("-", "_")
+    elif case.startswith("wrong-"):
+        (name,) = re.findall("names `([a-z_]+)`", example["expect"])
         expected = example["expect"].partition("expected type (")[2].partition(")")[0]
         _refused(envelope, f"`{name}`", expected, "came")
     else:
-        _EXPECTED[example["id"]](recorded, envelope)
+        pytest.fail(f"{example['id']} has no check")
 
 
 def _refused(envelope, *words):
@@ -188,7 +195,27 @@ def _is(result):
     return check_result
 
 
+def _second_is_missing(recorded, envelope):
+    ours, theirs = envelope["result"], recorded["result"]
+    (first, second), (_, missing) = ours["details"], theirs["details"]
+    assert (ours["success"], ours["all_writable"]) == (True, False)
+    assert (first["writable"], "reason" in first) == (True, False)
+    assert second == {**missing, "reason": "File not found"}
+
+
+def _same(recorded, envelope):
+    assert envelope == recorded
+
+
+def _unread(told):
+    return _is({"success": False, "valid": False, "detected_type": "error", "error": told})
+
+
 _EXPECTED = {
+    "check_files_writable.ok": _second_is_missing,
+    "get_embedded_metadata.damaged": _same,
+    "validate_file_type.missing-file": _unread("File not found"),
+    "validate_file_type.folder": _unread("It is a folder, not a file"),
     "get_model_overrides.outside-library": _is({"success": True, "overrides": {}}),
     "mark_metadata_as_manual.outside-library": _is({"success": False, "error": "Model not found"}),
     "get_status.ok": _ACTIVE,

@@ -7,7 +7,7 @@ import os
 import pytest
 from support.headers import Gguf, safetensors
 
-from pumas.library.kinds import kind_by_content
+from pumas.library.file_kinds import kind_by_content
 from pumas.models import ModelKind
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -99,7 +99,8 @@ def test_emptying_deletes_what_was_named_and_follows_no_link(api, library, tmp_p
 
 @pytest.mark.parametrize(
     "model_id",
-    ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/f", "llm/f/A/../A", "llm//f/A", "./llm/f/A", "llm/f/A/", "a\0b", ".downloads/x", "llm/f/A/inner",
+    ["nope", "", ".", "..", "../..", "/etc", "llm", "llm/f", "llm/f/A/../A", "llm//f/A", "./llm/f/A", "llm/f/A/",
+     "a\0b", ".downloads/x", "llm/f/A/inner",
      "llm/linked", "x" * 5000, "\udcff", "llm/f/" + "x" * 300],
 )  # fmt: skip
 def test_what_is_no_model_is_not_found(api, library, model_id, tmp_path):
@@ -147,8 +148,7 @@ def test_a_restored_model_never_lies_over_something(api, library, tmp_path):
 def test_odd_things_in_the_folder_move_along(api, library):
     folder = library / "llm/f/A"
     os.mkfifo(folder / "fifo")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / "s"))
+    os.mknod(folder / "s", stat.S_IFSOCK | 0o600)
     (folder / "metadata.json.bak").write_text("{}")
     plan = api.plan_removal("llm/f/A")
     assert {file.path for file in plan.files} == {"A.gguf", "fifo", "s", "metadata.json", "metadata.json.bak"}
