@@ -115,10 +115,12 @@ class Index:
 
     def total_bytes(self) -> int:
         """What the documents of all models say of their sizes, added up."""
-        size = "CASE WHEN json_valid(metadata_json) THEN json_extract(metadata_json, '$.size_bytes') END"
-        sql = f"SELECT sum(size) FROM (SELECT {size} AS size FROM models) WHERE typeof(size) = 'integer' AND size >= 0"
+        sql = (
+            "SELECT total(max(json_extract(metadata_json, '$.size_bytes'), 0)) FROM models WHERE "
+            "CASE WHEN json_valid(metadata_json) THEN json_type(metadata_json, '$.size_bytes') = 'integer' END"
+        )
         with self._database.use() as db:
-            return int(db.execute(sql).fetchone()[0] or 0)
+            return int(db.execute(sql).fetchone()[0])  # `sum` would fail on documents that claim too much
 
     def rows(self) -> list[tuple[str, str]]:
         """Id and document of every model, in binary order of their paths."""

@@ -29,6 +29,8 @@ def links_to(registry: Path, model_id: str, folder: Path) -> tuple[ModelLink, ..
     """
     if not os.path.lexists(registry):
         return ()
+    if not registry.exists():
+        raise _untellable("it is a link to nothing")
 
     def read(db: sqlite3.Connection) -> list[tuple[object, ...]]:
         if db.execute(_HAS_LINKS).fetchone() is None:
@@ -38,10 +40,14 @@ def links_to(registry: Path, model_id: str, folder: Path) -> tuple[ModelLink, ..
     try:
         rows = read_database(registry, read)
     except (Unsound, Hindered) as exc:
-        raise Unavailable(
-            f"Whether apps use the model can't be told: the register of links can't be read ({exc}); see `pumas doctor`"
-        ) from exc
+        raise _untellable(str(exc)) from exc
     return tuple(
         ModelLink(target_path=str(target), app_id=str(app_id), app_version=str(version))
         for target, app_id, version in rows
+    )
+
+
+def _untellable(reason: str) -> Unavailable:
+    return Unavailable(
+        f"Whether apps use the model can't be told: the register of links can't be read ({reason}); see `pumas doctor`"
     )

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from support.cases import check, library_cases
-from support.roots import copy_fixture_root
+from support.roots import copy_fixture_root, write_model
 
 from pumas import PumasApi
 from pumas.config import Config
@@ -53,3 +53,18 @@ def test_workflows_are_counted_without_following_links(tmp_path):
     (folder / "linked.json").symlink_to("/etc/passwd")
     assert count_workflows(folder) == (1, before + 100)
     assert count_workflows(tmp_path / "none") == (0, 0)
+
+
+def test_sizes_beyond_all_drives_are_added_too(library):
+    for n in range(3):
+        write_model(library, f"llm/f/M{n}", size_bytes=2**62)
+    with PumasApi(library.parents[1], config=Config()) as api:
+        assert api.scan_shared_storage().result(30).size_bytes == 3 * 2**62
+
+
+def test_sizes_that_are_none_do_not_count(library):
+    for n, size in enumerate((100, None, "200", -5, True, 1.5, [1])):
+        write_model(library, f"llm/f/M{n}", size_bytes=size)
+    with PumasApi(library.parents[1], config=Config()) as api:
+        found = api.scan_shared_storage().result(30)
+    assert (found.model_count, found.workflow_count, found.size_bytes) == (7, 0, 100)

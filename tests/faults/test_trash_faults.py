@@ -42,6 +42,20 @@ while True:
 """
 )
 
+_EACH = (
+    _HEAD
+    + """
+from pumas.errors import ModelNotFound
+removed = []
+for n in range(30):
+    try:
+        removed.append(remove_model(layout, f"llm/f/M{n}").entry_id)
+    except ModelNotFound:
+        pass
+print(*removed, flush=True)
+"""
+)
+
 # The number-th step that Python reports before it does it (opening, renaming, removing, ...) is the last.
 _KILLED_AT_A_STEP = (
     _HEAD
@@ -116,6 +130,21 @@ def _opened(library: Path) -> list[str]:
             api.restore_from_trash(entry.entry_id).result(30)
         assert [model.model_id for model in api.list_models()] == ["llm/f/M0", "llm/f/M1", "llm/f/M2"]
         return [entry.model_id for entry in entries]
+
+
+def test_of_two_processes_one_removes_each_model(library):
+    for n in range(30):
+        write_model(library, f"llm/f/M{n}")
+    processes = [_start(_EACH, library.parents[1]) for _ in range(2)]
+    removed = []
+    for process in processes:
+        said, errors = process.communicate()
+        assert errors == ""
+        removed += said.split()
+    assert len(removed) == len(set(removed)) == 30
+    assert sorted(removed) == sorted(path.name for path in trash_of(library).iterdir())
+    assert len(list(trash_of(library).glob("*/model/M*.gguf"))) == 30
+    assert list((library / "llm/f").iterdir()) == []
 
 
 def test_killed_at_any_time_no_model_is_lost(library):
