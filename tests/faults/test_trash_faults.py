@@ -67,7 +67,9 @@ counted = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.listdir
 
 def step(event, arguments):
     global steps
-    if last and event in counted:
+    # A tree is deleted by names below open folders.
+    is_ours = event in ("os.remove", "os.rmdir") or any(sys.argv[1] in str(argument) for argument in arguments)
+    if last and event in counted and is_ours:
         steps += 1
         if steps == last:
             os.kill(os.getpid(), signal.SIGKILL)
