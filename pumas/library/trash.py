@@ -60,7 +60,6 @@ def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedM
             sync(entry, folder.parent)
             rename_documents(entry / MODEL, METADATA.file, HIDDEN)
         except OSError:
-            rename_documents(entry / MODEL, HIDDEN, METADATA.file)
             (entry / MODEL).rename(folder)
             discard(entry)
             raise
@@ -99,11 +98,14 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
         _refuse_taken(layout.library, model_id, folder)
         moving = renamed_entry(entry, RESTORING)
         try:
-            rename_documents(moving / MODEL, HIDDEN, METADATA.file)
             make_folders(folder.parent)
-            (moving / MODEL).rename(folder)
-        except (PumasError, OSError):
-            rename_documents(moving / MODEL, METADATA.file, HIDDEN)
+            rename_documents(moving / MODEL, HIDDEN, METADATA.file)
+            try:
+                (moving / MODEL).rename(folder)
+            except OSError:
+                rename_documents(moving / MODEL, METADATA.file, HIDDEN)
+                raise
+        except OSError:
             moving.rename(entry)
             raise
         sync(folder.parent)

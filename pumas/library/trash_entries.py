@@ -163,15 +163,25 @@ def read_entry(entry: Path) -> TrashedModel:
 
 
 def rename_documents(folder: Path, old: str, new: str) -> None:
-    """Rename the documents of a model and those in folders below it; links are not followed."""
+    """Rename the documents of a model and those in folders below it, all or none; links are not followed.
+
+    Raises:
+        OSError: One can't be renamed.
+    """
     if folder.is_symlink():
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a link")
-    for where, _, files in os.walk(folder, onerror=_raise):
-        if old in files:
-            if os.path.lexists(Path(where, new)):
+    renamed: list[Path] = []
+    try:
+        for where in [Path(where) for where, _, files in os.walk(folder, onerror=_raise) if old in files]:
+            if os.path.lexists(where / new):
                 raise FileExistsError(errno.EEXIST, f"there is a {new} beside a {old}")
-            Path(where, old).rename(Path(where, new))
-            sync_folder(Path(where))
+            (where / old).rename(where / new)
+            renamed.append(where)
+            sync_folder(where)
+    except OSError:
+        for where in renamed:
+            (where / new).rename(where / old)
+        raise
 
 
 def _raise(error: OSError) -> None:

@@ -449,6 +449,22 @@ def test_the_commands(library):
     assert not list(library.rglob("A.gguf"))
 
 
+def test_on_a_terminal_it_asks(library):
+    write_model(library, "llm/f/A")
+    root = ("--root", str(library.parents[1]))
+    assert _pumas("remove", "llm/f/A", *root).returncode == 0
+    for answer, code, left in ((b"n\n", 1, 1), (b"\x04", 1, 1), (b"y\n", 0, 0)):
+        terminal, keyboard = os.openpty()
+        try:
+            os.write(terminal, answer)
+            emptied = _pumas("trash", "empty", *root, stdin=keyboard)
+        finally:
+            os.close(terminal)
+            os.close(keyboard)
+        assert (emptied.returncode, len(list(library.rglob("A.gguf")))) == (code, left)
+        assert ("Nothing was deleted" in emptied.stderr) is bool(left)
+
+
 def test_the_methods(serve, library):
     write_model(library, "llm/f/A")
     client = serve(library.parents[1])
