@@ -42,6 +42,54 @@ def test_mark_as_manual(case_id, case, library):
     check(case_id, case, ours)
 
 
+_SCANNED = {"Good": b"abc", "Bad": b"abd", "None": b"x", "Empty": None, "Broken": None}
+
+
+@pytest.mark.parametrize(("case_id", "case"), library_cases("library.deep_scan"))
+def test_deep_scan(case_id, case, library):
+    """What the original's scan of all digests tells, `verify` tells too; what was recorded is never replaced."""
+    recorded = {"Good": case["hashes_after"]["Good"]["sha256"], "Bad": "0" * 64}
+    for name, content in _SCANNED.items():
+        folder = library / "llm/f" / name
+        folder.mkdir(parents=True)
+        document: dict[str, object] = {"official_name": name, "hashes": {"sha256": recorded.get(name, "")}, "files": []}
+        if content is not None:
+            (folder / "m.gguf").write_bytes(content)
+            document["files"] = [{"name": "m.gguf", "size": len(content)}]
+        (folder / "metadata.json").write_text("{" if name == "Broken" else json.dumps(document))
+    with PumasApi(library.parents[1], config=Config()) as api:
+        api.refresh_models().result(30)
+        report = api.verify(is_full=True, records=True).result(30)
+        indexed = len(api.list_models())
+    broken = [finding.model_id for finding in report.findings if finding.kind == "document"]
+    ours = {
+        "result": {
+            "total_models": report.model_count,
+            "indexed": indexed,
+            "errors": [f"No valid metadata: {model_id}" for model_id in broken],
+            "hash_mismatches": [
+                {
+                    "model_id": finding.model_id,
+                    "file": finding.path.rpartition("/")[2],
+                    "expected_sha256": finding.expected,
+                    "actual_sha256": finding.found,
+                }
+                for finding in report.findings
+                if finding.expected is not None
+            ],
+            "orphaned_dirs": broken,
+        },
+        "hashes_after": {name: _digests(library / "llm/f" / name) for name in sorted(_SCANNED) if name != "Broken"},
+    }
+    check(case_id, {key: case[key] for key in ours}, ours)
+
+
+def _digests(folder) -> dict[str, str]:
+    document = json.loads((folder / "metadata.json").read_text())
+    said = {**document["hashes"], **next(iter(document["files"]), {})}
+    return {name: said.get(name, "") for name in ("sha256", "blake3")}
+
+
 def test_workflows_are_counted_without_following_links(tmp_path):
     root = copy_fixture_root(tmp_path / "root")
     folder = root / "shared-resources/user/workflows"
