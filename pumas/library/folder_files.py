@@ -31,7 +31,7 @@ def _files(folder: Path) -> Iterator[FolderFile]:
             path = Path(where, name)
             status = path.lstat()
             yield FolderFile(
-                path=os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace"),
+                path=printable(path.relative_to(folder)),
                 size_bytes=status.st_size,
                 is_shared=status.st_nlink > 1,
             )
@@ -39,3 +39,8 @@ def _files(folder: Path) -> Iterator[FolderFile]:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def printable(path: Path) -> str:
+    """A path for people and for JSON, whatever bytes its names are made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

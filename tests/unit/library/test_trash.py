@@ -191,10 +191,12 @@ def test_a_damaged_document_does_not_take_the_models_below_it_along(api, library
 
 
 def test_the_name_that_the_trash_needs_is_never_overwritten(api, library):
-    (library / "llm/f/A/metadata.json.trashed").write_text("mine")
-    with pytest.raises(Conflict, match="rename it"):
+    below = library / "llm/f/A" / os.fsdecode(b"b\xff")
+    below.mkdir()
+    (below / "metadata.json.trashed").write_text("mine")
+    with pytest.raises(Conflict, match=r"b\\xff, a name that .* rename it"):
         _remove(api)
-    assert (library / "llm/f/A/metadata.json.trashed").read_text() == "mine"
+    assert (below / "metadata.json.trashed").read_text() == "mine"
 
 
 @pytest.mark.parametrize("linked", [".pumas/trash", ".pumas"])
