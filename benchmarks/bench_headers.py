@@ -4,7 +4,8 @@ Many: 5,000 GGUF files (24 keys, 48 tensors) and 5,000 safetensors files (100 te
 call, its JSON decoded into records. Baseline: a plain Python loop, one read of 64 KiB each, `struct` or orjson, one
 pass over the tensors; the same records. Vocabularies: 20 GGUF files with 128,000 words and as many scores and types
 before the last keys; the architecture alone, and all keys with the long arrays counted. Baseline: the same loop over
-the whole header. All files are in the page cache; not pinned to one core, reading on all of them is a part of what is
+the whole header. Kinds: type, subtype, family and evidence of the many files. Baseline: the same loop over them, which
+only reads. All files are in the page cache; not pinned to one core, reading on all of them is a part of what is
 asked.
 """
 
@@ -24,12 +25,15 @@ import orjson
 import pumas_native
 import pytest
 
+from pumas.library.file_kinds import file_kinds
+
 pytestmark = pytest.mark.timeout(900)
 
 FILES = {"small": 40, "full": 10_000}
 VOCABULARIES = {"small": (2, 1000), "full": (20, 128_000)}
 TARGET_RATIO = 1 / 2.5
 TARGET_S = 0.3
+TARGET_KINDS_RATIO = 1 / 2
 TARGET_TYPE_S = 0.005
 TARGET_KEYS_S = 0.025
 
@@ -55,7 +59,8 @@ def files(size: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[
     paths = []
     for number in range(FILES[size]):
         data, data_bytes = _safetensors(number) if number % 2 else _gguf(number)
-        paths.append(_write(folder / f"model-{number:05d}", data, data_bytes))
+        ending = "safetensors" if number % 2 else "gguf"
+        paths.append(_write(folder / f"model-{number:05d}.{ending}", data, data_bytes))
     yield paths
     shutil.rmtree(folder)
 
@@ -213,6 +218,18 @@ def test_many(
     assert _read(files) == _read_plainly(files)
     judge("headers_many_ratio_to_plain_loop", best / best_baseline, TARGET_RATIO)
     judge("headers_many_s", best, TARGET_S)
+
+
+def test_kinds(
+    alternate: Callable[..., tuple[float, float]], judge: Callable[[str, float, float], None], files: list[str]
+) -> None:
+    best, best_baseline = alternate(
+        "headers-kinds", lambda: _timed(lambda: file_kinds(files)), lambda: _timed(lambda: _read_plainly(files))
+    )
+    for kind, facts in zip(file_kinds(files), _read_plainly(files), strict=True):
+        assert (kind.model_type, kind.family) == ("llm", facts.architecture)
+        assert kind.confidence >= 0.9
+    judge("kinds_ratio_to_plain_loop", best / best_baseline, TARGET_KINDS_RATIO)
 
 
 def test_type_alone(

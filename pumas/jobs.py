@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import pumas_native
 
 from pumas.errors import Cancelled, JobNotFound, PumasError
-from pumas.models import JobSnapshot
+from pumas.models import FileProgress, JobSnapshot
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +36,16 @@ class Progress:
         self.cancel_token = pumas_native.CancelToken()
         """To be handed to native functions."""
 
-    def report(self, done: int, total: int | None = None, stage: str = "") -> None:
-        """Tell how far the work is.
+    def report(
+        self, done: int, total: int | None = None, stage: str = "", *, files: tuple[FileProgress, ...] = ()
+    ) -> None:
+        """Tell how far the work is, and with which files.
 
         Raises:
             Cancelled: The job is to end; let it pass.
         """
         self.check()
-        self._job._update(done=done, total=total, stage=stage)  # noqa: SLF001 - two halves of one thing
+        self._job._update(done=done, total=total, stage=stage, files=files)  # noqa: SLF001 - two halves of one thing
 
     def check(self) -> None:
         """Raise Cancelled if the job is to end."""
@@ -64,6 +66,7 @@ class Job(Generic[T]):
         self._done = 0
         self._total: int | None = None
         self._stage = ""
+        self._files: tuple[FileProgress, ...] = ()
         self._created_at = _now()
         self._ended_at: str | None = None
         self._error: BaseException | None = None
@@ -94,6 +97,7 @@ class Job(Generic[T]):
                 created_at=self._created_at,
                 ended_at=self._ended_at,
                 error=None if self._error is None else _sentence(self._error),
+                files=self._files,
             )
 
     def progress(self) -> Iterator[JobSnapshot]:
@@ -164,12 +168,12 @@ class Job(Generic[T]):
             self._end(status, error)
 
     def _end(self, status: str, error: BaseException | None) -> None:
-        self._status, self._error, self._ended_at = status, error, _now()
+        self._status, self._error, self._ended_at, self._files = status, error, _now(), ()
         self._touch()
 
-    def _update(self, *, done: int, total: int | None, stage: str) -> None:
+    def _update(self, *, done: int, total: int | None, stage: str, files: tuple[FileProgress, ...]) -> None:
         with self._changed:
-            self._done, self._total, self._stage = done, total, stage
+            self._done, self._total, self._stage, self._files = done, total, stage, files
             self._touch()
 
     def _touch(self) -> None:

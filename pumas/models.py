@@ -237,6 +237,15 @@ class Status(Record, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class FileProgress(Record, frozen=True, kw_only=True):
+    """How far a job is with one file."""
+
+    name: str
+    done: int
+    """Bytes."""
+    total: int
+
+
 class JobSnapshot(Record, frozen=True, kw_only=True):
     """State of a long operation at one moment."""
 
@@ -250,6 +259,8 @@ class JobSnapshot(Record, frozen=True, kw_only=True):
     created_at: str
     ended_at: str | None
     error: str | None
+    files: tuple[FileProgress, ...] = ()
+    """Those that are at work at this moment, if it tells of files."""
 
 
 class RootInfo(Record, frozen=True, kw_only=True):
@@ -285,65 +296,6 @@ class Repair(Record, frozen=True, kw_only=True):
     """What was done, or why it could not be."""
     moved_to: Path | None = None
     """Where in the quarantine the file lies that was in the way."""
-
-
-class ModelLink(Record, frozen=True, kw_only=True):
-    """A link in the folder of an app that leads to a file of a model."""
-
-    target_path: str
-    """Where the link lies."""
-    app_id: str
-    app_version: str
-
-
-class FolderFile(Record, frozen=True, kw_only=True):
-    """One file in the folder of a model; a link counts as what it is, whatever it shows."""
-
-    path: str
-    """Below the model's folder; bytes that are no UTF-8 are `\\xNN`."""
-    size_bytes: int
-    is_shared: bool
-    """The file has other names (hard links): deleting this one frees nothing."""
-
-
-class RemovalPlan(Record, frozen=True, kw_only=True):
-    """What removing a model would move to the trash."""
-
-    model_id: str
-    folder: Path
-    files: tuple[FolderFile, ...]
-    """All that lies in the folder, in order of paths."""
-    size_bytes: int
-    links: tuple[ModelLink, ...]
-    """What refers to it."""
-    refusal: str | None
-    """Why it can't be removed now."""
-
-
-class TrashedModel(Record, frozen=True, kw_only=True):
-    """A model in the trash."""
-
-    entry_id: str
-    """Names it in the trash; entries are in order of time."""
-    model_id: str
-    """What it was in the library, and will be again."""
-    official_name: str
-    removed_at: str
-    """ISO 8601, UTC."""
-    size_bytes: int
-    file_count: int
-    problem: str | None = None
-    """Why it can't be restored; what else is known then is only the entry."""
-
-
-class TrashReport(Record, frozen=True, kw_only=True):
-    """What emptying the trash did."""
-
-    deleted: tuple[TrashedModel, ...]
-    size_bytes: int
-    """Of what was deleted; files with other names elsewhere count too."""
-    problems: tuple[str, ...]
-    """What could not be deleted, and why."""
 
 
 class DtypeTotal(Record, frozen=True, kw_only=True):
@@ -449,6 +401,34 @@ class ShardSet(Record, frozen=True, kw_only=True):
     """Why it can't be complete; empty if it can."""
 
 
+class ImportCandidate(Record, frozen=True, kw_only=True):
+    """What an import would make of a path."""
+
+    paths: tuple[str, ...]
+    """As they were given: one, or those of the files that make one set."""
+    refusal: str | None = None
+    """Why it can't be imported; then the rest says nothing."""
+    model_id: str | None = None
+    """Where it would go, as the library is now."""
+    official_name: str = ""
+    model_type: str = ""
+    subtype: str = ""
+    family: str = ""
+    files: tuple[str, ...] = ()
+    """Their names in the folder of the model."""
+    size_bytes: int = 0
+    shards: tuple[ShardSet, ...] = ()
+    """Sets among its files that say how many files they have."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    evidence: tuple[str, ...] = ()
+    confidence: float = 0.0
+    needs_review: bool = False
+    """As of `ModelKind`, all three."""
+    notes: tuple[str, ...] = ()
+    """What should be known before."""
+
+
 class Identity(Record, frozen=True, kw_only=True):
     """What a file is, by its content."""
 
@@ -520,63 +500,71 @@ class SourceIssue(Record, frozen=True, kw_only=True):
     what: str
 
 
+ImportMode = Literal["copy", "move", "hardlink", "reflink"]
+"""How the files of a model get into the library: as copies; taken from their place; as another name of the same file;
+as files that share their content until either is written."""
+
+
+class ImportRequest(Record, frozen=True, kw_only=True):
+    """One file or folder that is to become a model."""
+
+    path: str
+    family: str = "unknown"
+    """What the content says counts instead of `unknown`, `imported` and nothing."""
+    official_name: str | None = None
+    """The stem of the file, or the name of the folder, when not given."""
+    repo_id: str | None = None
+    """Of the hub, `owner/name`."""
+    model_type: str | None = None
+    """What the content says when not given; else the content is not looked at."""
+    subtype: str | None = None
+    """Of a `model_type` that is given."""
+    tags: tuple[str, ...] = ()
+
+
+class ImportResult(Record, frozen=True, kw_only=True):
+    """What became of one file or folder."""
+
+    path: str
+    """As it was given."""
+    model_id: str | None = None
+    """None when it was not imported."""
+    model_path: Path | None = None
+    """The model's folder."""
+    error: str | None = None
+    """Why it was not imported; everything lies where it was."""
+    error_kind: str | None = None
+    """`kind` of the error."""
+    file_count: int = 0
+    size_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What else there is to know: links that were followed, files that were left, sources that could not be removed."""
+    duplicate_of: tuple[str, ...] = ()
+    """Files of the library with the same content, `<model id>/<file>`."""
+    digests_due: bool = False
+    """Whether a job is still to make the digests."""
+
+
+class ImportReport(Record, frozen=True, kw_only=True):
+    """What one import did; `results` has the order of the requests."""
+
+    results: tuple[ImportResult, ...]
+    elapsed_s: float
+
+    @property
+    def imported(self) -> int:
+        """Models that were imported."""
+        return sum(result.error is None for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Requests that came to nothing."""
+        return len(self.results) - self.imported
+
+
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):
     """What a model file says of itself, as the desktop app asks it."""
 
     file_type: str
     metadata: dict[str, object] | None
     error: str | None = None
-
-
-EDITABLE_FIELDS = (
-    "official_name", "family", "model_type", "subtype", "tags", "preview_image", "notes", "description",
-)  # fmt: skip
-"""Fields of a model that a user may set."""
-
-
-class ModelEdit(Record, frozen=True, kw_only=True):
-    """What a user says of a model; None for what is to stay as it is."""
-
-    official_name: str | None = None
-    family: str | None = None
-    model_type: str | None = None
-    subtype: str | None = None
-    tags: tuple[str, ...] | None = None
-    """All tags; then `add_tags` and `remove_tags` are applied."""
-    preview_image: str | None = None
-    """Name of a file in the model's folder; empty for none."""
-    notes: str | None = None
-    description: str | None = None
-    add_tags: tuple[str, ...] = ()
-    remove_tags: tuple[str, ...] = ()
-    released: tuple[str, ...] = ()
-    """Fields that were set by hand, and that identification and look-ups may decide again."""
-
-
-class Reidentified(Record, frozen=True, kw_only=True):
-    """What identifying a model again found, and changed."""
-
-    model_id: str
-    kind: ModelKind | None = None
-    changes: dict[str, tuple[str, str]] = {}
-    """What stood there and what stands there now, by field."""
-    kept: tuple[str, ...] = ()
-    """Fields that were set by hand, and stay."""
-    problem: str | None = None
-    """Why it could not be identified; nothing was changed then."""
-
-
-class ReviewItem(Record, frozen=True, kw_only=True):
-    """A model whose user should look what it is."""
-
-    model: Model
-    reason: str
-
-
-class SharedStorage(Record, frozen=True, kw_only=True):
-    """What lies in the folders that all apps share."""
-
-    model_count: int
-    workflow_count: int
-    size_bytes: int
-    """Of models, as their documents say, and of everything in the folder of workflows."""

@@ -57,8 +57,10 @@ class PumasApi(
     ) -> None:
         self._root = LauncherRoot(root, config or Config.from_env(), with_samples=with_samples)
         self.opening_refresh: Job[RefreshReport] | None = None
-        """The job that fills an index which had to be made, if there is anything to fill it with."""
-        if self._is_unfilled() and self._root.has_models:
+        """The job that fills an index which had to be made, or takes up imports that were finished just now."""
+        recovered = self._root.recovered
+        has_finished = recovered is not None and bool(recovered.finished)
+        if (has_finished or self._is_unfilled()) and self._root.has_models:
             self.opening_refresh = self.refresh_models()
         self._settle_trash()
 

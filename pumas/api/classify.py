@@ -7,17 +7,40 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pumas.api.root import LauncherRoot
+from pumas.jobs import Job, Progress
 from pumas.library.formats import validate_file_type
 from pumas.library.headers import embedded_metadata
 from pumas.library.shards import find_shards
 from pumas.library.sources import check_writable
-from pumas.models import EmbeddedMetadata, FileType, ShardSet, Writable
+from pumas.models import EmbeddedMetadata, FileType, ImportCandidate, ShardSet, Writable
 
 
 class ClassifyOperations:
     """Look at files before they are imported; nothing is changed by it."""
 
     _root: LauncherRoot
+
+    def classify_model_import_paths(self, paths: Sequence[str | os.PathLike[str]]) -> Job[tuple[ImportCandidate, ...]]:
+        """Tell what an import would make of files and folders: type, family, name, files, duplicates, and why.
+
+        Args:
+            paths: Files of one set of shards are one candidate, any other path is one. One that can't be imported says
+                why, and the others are not affected.
+
+        Returns:
+            The job; it counts candidates. Its result has the order of `paths`. Nothing is written; read to its end is
+            only a file that is as large as one of the library.
+        """
+        given = [os.fspath(path) for path in paths]
+
+        def work(progress: Progress) -> tuple[ImportCandidate, ...]:
+            from pumas.library.classify import classify_paths  # noqa: PLC0415 - for whoever imports
+            from pumas.library.dedupe import Duplicates  # noqa: PLC0415
+
+            known = Duplicates(self._root.index.rows())
+            return classify_paths(self._root.layout.library, given, known=known, progress=progress)
+
+        return self._root.jobs.submit("classify", work)
 
     def detect_sharded_sets(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[ShardSet, ...]:
         """Put files into sets that make one model each, by their names alone; which shards are missing.

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pumas.config import Config
 from pumas.errors import Unavailable, UnusableRoot, system_errors
+from pumas.library.import_recovery import examine_imports
 from pumas.library.survey import DOCUMENT, Survey, changed_in_library, read_rows
 from pumas.library.trash_settle import examine_trash
 from pumas.models import DocumentRow, Finding
@@ -59,6 +60,7 @@ def examine_root(layout: Layout, config: Config) -> tuple[Finding, ...]:
         *examine_cache(layout, config),
         *examine_tree(layout),
         *examine_trash(layout.library),
+        *examine_imports(layout),
         *examine_scratch(),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity == "note"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pumas.api.models import ModelOperations
+from pumas.api.imports import ImportOperations
 from pumas.models import Finding, Repair
 
 
-class HealthOperations(ModelOperations):
+class HealthOperations(ImportOperations):
     """Examine the root, and repair what can be repaired safely; the index by the operations on models."""
 
     def examine(self) -> tuple[Finding, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pumas.api.models import ModelOperations
 from pumas.jobs import Job, Progress
 from pumas.library.records import record_of
-from pumas.models import Model, ModelEdit, Reidentified, ReviewItem, ShardSet, SharedStorage
+from pumas.models import Model, ShardSet
+from pumas.organised import ModelEdit, Reidentified, ReviewItem, SharedStorage
 
 
 class OrganiseOperations(ModelOperations):

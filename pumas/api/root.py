@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pumas_native
 
@@ -23,6 +24,9 @@ from pumas.search.ranked import RankedSearch
 from pumas.store.cache import open_cache
 from pumas.store.paths import chosen_root, open_layout
 from pumas.system.resources import ResourceSampler
+
+if TYPE_CHECKING:
+    from pumas.library.import_recovery import Recovered
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,8 @@ class LauncherRoot:
             from pumas.library.samples import write_samples  # noqa: PLC0415 - once in the life of a root
 
             write_samples(self.layout.library)
+        self.recovered = self._recover_imports()
+        """What was done about imports that had been interrupted; None when there were none."""
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.index = self._open_index()
         self.cache = open_cache(
@@ -58,6 +64,13 @@ class LauncherRoot:
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.resources = ResourceSampler(self.layout.root)
+
+    def _recover_imports(self) -> Recovered | None:
+        if not self._is_writable or not (self.layout.library / ".pumas" / "imports").is_dir():
+            return None
+        from pumas.library.import_recovery import recover_imports  # noqa: PLC0415 - only where something was imported
+
+        return recover_imports(self.layout)
 
     def _open_index(self) -> Index:
         """The index as it is to be written, else as it can be read, else one that is made for this run."""

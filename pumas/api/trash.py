@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pumas.api.models import ModelOperations
 from pumas.errors import PumasError
 from pumas.jobs import Job, Progress
-from pumas.models import RemovalPlan, TrashedModel, TrashReport
+from pumas.organised import RemovalPlan, TrashedModel, TrashReport
 
 
 class TrashOperations(ModelOperations):

@@ -14,7 +14,8 @@ from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import note, put, table
 from pumas.cli.session import bring_in_line, opened
 from pumas.cli.text import UNKNOWN, clean, count_text, shorten
-from pumas.models import EDITABLE_FIELDS, Model, ModelEdit, Reidentified, ReviewItem
+from pumas.models import Model
+from pumas.organised import EDITABLE_FIELDS, ModelEdit, Reidentified, ReviewItem
 
 group = typer.Typer()
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TypeVar
 
 from pumas.cli.output import note
-from pumas.cli.text import size_text
+from pumas.cli.text import clean, shorten, size_text
 from pumas.config import SHUTDOWN_S
 from pumas.jobs import Job
 from pumas.models import JobSnapshot
@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _SILENT_S = 0.5  # what is done sooner needs no words
 _LINE_S = 1.0
+_NAME_CHARACTERS = 40
 
 
 def wait_for(job: Job[T], *, is_quiet: bool, is_bytes: bool = False) -> T:
@@ -91,4 +92,9 @@ def _draw(job: Job[T], *, is_bytes: bool) -> None:
 
 
 def _stage(state: JobSnapshot) -> str:
-    return (state.stage or state.kind.replace("_", " ")).capitalize()
+    stage = (state.stage or state.kind.replace("_", " ")).capitalize()
+    if not state.files:
+        return stage
+    first, others = state.files[0], len(state.files) - 1
+    more = f" and {others} more" if others else ""
+    return f"{stage}: {clean(shorten(first.name, _NAME_CHARACTERS))} {first.done * 100 // first.total} %{more}"

@@ -15,7 +15,7 @@ from pumas.cli.output import note, put, table
 from pumas.cli.session import opened
 from pumas.cli.text import UNKNOWN, clean, count_text, date_text, shorten, size_text
 from pumas.errors import Conflict, InvalidInput
-from pumas.models import RemovalPlan, TrashedModel, TrashReport
+from pumas.organised import RemovalPlan, TrashedModel, TrashReport
 
 group = typer.Typer()
 trash = typer.Typer(help="Look after models that were removed.")

@@ -15,7 +15,7 @@ from typing import cast
 from pumas.errors import Damaged, InvalidInput, ModelNotFound, NotFound, shown
 from pumas.library.places import existing_place
 from pumas.library.records import tags_of
-from pumas.models import EDITABLE_FIELDS, ModelEdit
+from pumas.organised import EDITABLE_FIELDS, ModelEdit
 from pumas.store.library_documents import Metadata
 from pumas.store.metadata import Document, update
 from pumas.store.paths import Layout, has_file, resolve_inside

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pumas.errors import shown, system_errors
 from pumas.library.places import existing_place
-from pumas.models import FolderFile
+from pumas.organised import FolderFile
 from pumas.store.paths import Layout
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -43,8 +44,17 @@ def split_suffix(name: str) -> tuple[str, str]:
     return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
 
 
+def numbered_paths(path: Path) -> Iterator[Path]:
+    """The path, then `<stem>-2<suffix>`, `<stem>-3<suffix>`, …, without end."""
+    yield path
+    stem, suffix = split_suffix(path.name)
+    for number in count(2):
+        ending = f"-{number}{suffix}"
+        yield path.with_name(_cut(stem, _LONGEST_BYTES - len(os.fsencode(ending))) + ending)
+
+
 def free_path(path: Path) -> Path:
-    """The path, else the first of `<stem>-2<suffix>`, `<stem>-3<suffix>`, … that nothing lies at.
+    """The first of its numbered paths that nothing lies at.
 
     A link that leads nowhere is something too: who wrote there would write to where it points. Another process may
     take the path before it is used; whoever uses it must not replace what lies there.
@@ -52,13 +62,7 @@ def free_path(path: Path) -> Path:
     Raises:
         OSError: It can't be told what lies there.
     """
-    stem, suffix = split_suffix(path.name)
-    for number in count(2):
-        if not os.path.lexists(path):
-            return path
-        ending = f"-{number}{suffix}"
-        path = path.with_name(_cut(stem, _LONGEST_BYTES - len(os.fsencode(ending))) + ending)
-    raise AssertionError("there is always one number more")
+    return next(one for one in numbered_paths(path) if not os.path.lexists(one))
 
 
 def _cut(stem: str, longest_bytes: int) -> str:

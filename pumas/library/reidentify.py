@@ -9,7 +9,8 @@ from pumas.errors import PumasError
 from pumas.jobs import Progress
 from pumas.library.edit import change_document, protected_fields
 from pumas.library.places import existing_place
-from pumas.models import ModelKind, Reidentified
+from pumas.models import ModelKind
+from pumas.organised import Reidentified
 from pumas.store.metadata import load
 from pumas.store.paths import Layout
 

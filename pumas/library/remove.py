@@ -10,7 +10,7 @@ from pumas.library.folder_files import files_of_model, printable
 from pumas.library.places import existing_place, makes_model
 from pumas.library.trash import put_in_trash
 from pumas.library.trash_entries import HIDDEN, refuse_mounts
-from pumas.models import ModelLink, RemovalPlan, TrashedModel
+from pumas.organised import ModelLink, RemovalPlan, TrashedModel
 from pumas.store.documents import read_document
 from pumas.store.link_registry import links_to
 from pumas.store.locks import document_lock

@@ -6,7 +6,7 @@ import msgspec
 
 from pumas.library.edit import protected_fields
 from pumas.library.records import model_of
-from pumas.models import ReviewItem
+from pumas.organised import ReviewItem
 
 
 def review_of(model_id: str, metadata_json: str) -> ReviewItem | None:

@@ -21,7 +21,9 @@ Where the words come from:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 
 Shapes = Callable[[], Mapping[str, Sequence[int]]]
 """Reads the shapes of all tensors by lower-case name; asked only by rows with widths."""
@@ -48,16 +50,9 @@ class Signature:
     without: tuple[str, ...] = ()
     widths: tuple[Width, ...] = ()
 
-    def holds(self, text: str) -> bool:
-        """Whether the names of a model are those of this kind."""
-        # PERF: plain loops, `any` costs half as much again; most rows fail at their first group (bench_identify).
-        for group in self.words:
-            for word in group:
-                if word in text:
-                    break
-            else:
-                return False
-        return not any(word in text for word in self.without)
+    def holds(self, found: AbstractSet[str]) -> bool:
+        """Whether the words that were found are those of this kind."""
+        return all(not found.isdisjoint(group) for group in self.words) and found.isdisjoint(self.without)
 
 
 # Width of the text that cross attention reads: CLIP-L of SD 1, OpenCLIP-H of SD 2, both encoders of SDXL side by side.
@@ -192,30 +187,23 @@ _ENCODERS = (
 SIGNATURES = (*_LORAS, *_PARTS, *_WHOLE, *_ENCODERS)
 
 
-def names_text(names: Sequence[str]) -> str:
-    """Names as the words are looked for in them."""
-    return "\n".join(("", *names, "")).lower()
+SIGNATURE_WORDS = tuple(
+    dict.fromkeys(chain.from_iterable((*chain.from_iterable(row.words), *row.without) for row in SIGNATURES))
+)
+"""All that is looked for."""
 
 
-def find_signature(text: str, shapes: Shapes) -> tuple[Signature, str | None] | None:
-    """The first row that holds, and the family that it or a shape tells.
-
-    Args:
-        text: Of `names_text`.
-        shapes: Called at most once.
-    """
-    for row in SIGNATURES:
-        if row.holds(text):
-            return row, _family(row.widths, text, shapes) or row.family
-    return None
+def find_signature(found: AbstractSet[str]) -> Signature | None:
+    """The first row that holds; `found` are those of `SIGNATURE_WORDS` that are in the names of a model."""
+    return next((row for row in SIGNATURES if row.holds(found)), None)
 
 
-def _family(widths: Sequence[Width], text: str, shapes: Shapes) -> str | None:
-    told = [width for width in widths if f"{width.ending}\n" in text]
-    if not told:
+def family_by_shape(row: Signature, shapes: Shapes) -> str | None:
+    """The family that a row's widths tell."""
+    if not row.widths:
         return None
     for name, shape in shapes().items():
-        for width in told:
+        for width in row.widths:
             if name.endswith(width.ending) and len(shape) > width.axis and shape[width.axis] in width.families:
                 return width.families[shape[width.axis]]
     return None

@@ -28,7 +28,7 @@ from pumas.library.trash_entries import (
     sync,
     whole_entry,
 )
-from pumas.models import TrashedModel
+from pumas.organised import TrashedModel
 from pumas.store.documents import make_folders, write_document
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA

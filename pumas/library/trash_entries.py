@@ -29,7 +29,7 @@ import msgspec
 
 from pumas.errors import Conflict, Damaged, NotFound, PumasError, Unavailable, shown, system_errors
 from pumas.library.folder_files import printable
-from pumas.models import TrashedModel
+from pumas.organised import TrashedModel
 from pumas.store.documents import make_folders, read_document, sync_folder
 from pumas.store.metadata import METADATA
 from pumas.store.mounts import mounted_in

@@ -100,10 +100,6 @@ LATER: dict[str, dict[str, str]] = {
         "get_model_download_status": "Gives state and progress of one model download.",
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
-    "import": {
-        "import_batch": "Moves several model files or folders into the library, one result each.",
-        "import_model": "Moves one model file or folder into the library: identified, hashed, named, indexed.",
-    },
     "net": {
         "get_network_status": "Gives counters and circuit states of the network client, for the offline sign.",
         "get_related_models": "Lists hub models of the same owner and family as a model of the library.",

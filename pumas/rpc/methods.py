@@ -20,7 +20,8 @@ from pumas.api import PumasApi
 from pumas.config import JOB_WAIT_S, LONG_CALLS
 from pumas.errors import PumasError
 from pumas.jobs import Job
-from pumas.models import ModelEdit
+from pumas.models import ImportResult
+from pumas.organised import ModelEdit
 from pumas.rpc import params, responses, wrapping
 from pumas.rpc.pieced import PiecedText
 
@@ -178,6 +179,11 @@ def _empty_trash(session: Session, given: params.TrashEntriesParams) -> Struct:
     return wrapping.empty_trash_response(session.wait_for(session.api.empty_trash(given.entry_ids)))
 
 
+def _classify_model_import_paths(session: Session, given: params.PathsParams) -> Struct:
+    candidates = session.wait_for(session.api.classify_model_import_paths(given.paths))
+    return responses.CandidatesResponse(candidates=candidates)
+
+
 def _detect_sharded_sets(session: Session, given: params.FilesParams) -> Struct:
     return wrapping.shards_response(session.api.detect_sharded_sets(given.file_paths))
 
@@ -204,6 +210,28 @@ def _get_disk_space(session: Session, _: params.NoParams) -> Struct:
 
 def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
     return wrapping.resources_response(session.api.get_system_resources())
+
+
+def _import_model(session: Session, given: params.ImportParams) -> Struct:
+    # The desktop app moves; it imports the same bytes a second time when it is asked to.
+    job = session.api.import_model(
+        given.local_path,
+        family=given.family,
+        official_name=given.official_name,
+        repo_id=given.repo_id,
+        mode="move",
+        allows_duplicates=True,
+    )
+    return wrapping.import_response(session.wait_for(job).results[0])
+
+
+def _import_batch(session: Session, given: params.BatchParams) -> Struct:
+    specs = params.read_specs(given.import_specs)
+    requests = [wrapping.import_request(spec) for spec in specs if spec.path]
+    job = session.api.import_batch(requests, mode="move", allows_duplicates=True)
+    done = iter(session.wait_for(job).results)
+    nothing = ImportResult(path="", error="Missing path")
+    return wrapping.import_batch_response([next(done) if spec.path else nothing for spec in specs])
 
 
 def _list_jobs(session: Session, _: params.NoParams) -> Struct:
@@ -367,6 +395,14 @@ _ROWS = (
         failure={"deleted": [], "size": 0, "errors": []},
     ),
     Method(
+        "classify_model_import_paths",
+        _classify_model_import_paths,
+        "Tells what an import would make of each path: type, family, name, files, duplicates; changes nothing.",
+        responses.CandidatesResponse,
+        params.PathsParams,
+        failure={"candidates": []},
+    ),
+    Method(
         "detect_sharded_sets",
         _detect_sharded_sets,
         "Groups chosen files into multi-part models by their names and says which parts are missing.",
@@ -397,6 +433,21 @@ _ROWS = (
         responses.CheckFilesWritableResponse,
         params.FilesParams,
         failure={"all_writable": False, "details": []},
+    ),
+    Method(
+        "import_model",
+        _import_model,
+        "Moves one model file or folder into the library: identified, hashed, named, indexed.",
+        responses.ImportResponse,
+        params.ImportParams,
+    ),
+    Method(
+        "import_batch",
+        _import_batch,
+        "Moves several model files or folders into the library, one result each.",
+        responses.ImportBatchResponse,
+        params.BatchParams,
+        failure={"imported": 0, "failed": 0, "results": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

@@ -91,6 +91,12 @@ class FileParams(Struct, frozen=True, kw_only=True):
     file_path: str
 
 
+class PathsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `classify_model_import_paths`."""
+
+    paths: list[str]
+
+
 class FilesParams(Struct, frozen=True, kw_only=True):
     """Parameters of what looks at files."""
 
@@ -101,6 +107,33 @@ class JobParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_job` and `cancel_job`."""
 
     job_id: str
+
+
+class ImportParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `import_model`."""
+
+    local_path: str
+    family: str
+    official_name: str
+    repo_id: str | None = None
+
+
+class BatchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `import_batch`."""
+
+    import_specs: list[dict[str, Any]]
+
+
+class ImportSpec(Struct, frozen=True, kw_only=True):
+    """One element of `import_specs`; what else it holds is for other versions of the app."""
+
+    path: str | None = None
+    family: str | None = None
+    official_name: str | None = None
+    repo_id: str | None = None
+    model_type: str | None = None
+    subtype: str | None = None
+    tags: list[str] | None = None
 
 
 P = TypeVar("P", bound=Struct)
@@ -155,6 +188,24 @@ def read_params(kind: type[P], given: object) -> P:
     return kind(**values)
 
 
+def read_specs(specs: list[dict[str, Any]]) -> list[ImportSpec]:
+    """Check the elements of `import_specs`.
+
+    Raises:
+        InvalidInput: A field has a wrong type; it is named as `import_specs[n].field`.
+    """
+    fields = _fields(ImportSpec)
+    found = []
+    for number, spec in enumerate(specs):
+        values: dict[str, Any] = {
+            field: _convert(f"import_specs[{number}].{field}", spec[field], annotation, is_required=True)
+            for field, (annotation, _) in fields.items()
+            if spec.get(field) is not None
+        }
+        found.append(ImportSpec(**values))
+    return found
+
+
 def _convert(name: str, value: object, annotation: Any, *, is_required: bool) -> object:
     try:
         return msgspec.convert(value, annotation, strict=True)
@@ -182,4 +233,6 @@ def _expected(annotation: object) -> str:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         names = [_expected(one) for one in typing.get_args(annotation)]
         return f"{', '.join(names[:-1])} or {names[-1]}"
+    if any(typing.get_origin(one) is dict for one in typing.get_args(annotation)):
+        return "a list of objects"
     return _EXPECTED[typing.get_origin(annotation) or annotation]

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from pumas.library.ready import ModelData, SearchItem
+from pumas.models import ImportCandidate
 
 Number = int | float
 
@@ -64,6 +65,12 @@ class OverridesResponse(Response, frozen=True, kw_only=True):
     """Answer of `get_model_overrides`."""
 
     overrides: dict[str, Any]
+
+
+class CandidatesResponse(Response, frozen=True, kw_only=True):
+    """Answer of `classify_model_import_paths`; ours, with the names of our records."""
+
+    candidates: tuple[ImportCandidate, ...]
 
 
 class ShardValidation(Struct, frozen=True, kw_only=True):
@@ -207,6 +214,37 @@ class StatusResponse(Response, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class ImportResponse(Response, frozen=True, kw_only=True):
+    """Answer of `import_model`."""
+
+    model_path: str | UnsetType = UNSET
+
+
+class ModelImportResult(Struct, frozen=True, kw_only=True):
+    """What became of one element of `import_specs`."""
+
+    path: str
+    success: bool
+    model_path: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class ImportBatchResponse(Response, frozen=True, kw_only=True):
+    """Answer of `import_batch`."""
+
+    imported: int
+    failed: int
+    results: list[ModelImportResult]
+
+
+class FileData(Struct, frozen=True, kw_only=True):
+    """How far a job is with one file."""
+
+    name: str
+    done: int
+    total: int
+
+
 class JobData(Struct, frozen=True, kw_only=True):
     """One job."""
 
@@ -219,6 +257,7 @@ class JobData(Struct, frozen=True, kw_only=True):
     created_at: str
     ended_at: str | None
     error: str | None
+    files: list[FileData]
 
 
 class JobResponse(Response, frozen=True, kw_only=True):

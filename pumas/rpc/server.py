@@ -95,6 +95,7 @@ class Server:
         """
         self.api.prepare_answers()
         self.api.watch_library()
+        self.api.make_due_digests()
         while not self._stopping.is_set():
             self._turn(1.0)
         self.wsgi.accepting = False

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from pumas import models
+from pumas import models, organised
+from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
-from pumas.rpc import responses
+from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
 
 _GIB = 1024**3
@@ -170,12 +171,43 @@ def status_response(status: models.Status) -> responses.StatusResponse:
     )
 
 
+def import_request(spec: params.ImportSpec) -> models.ImportRequest:
+    """One element of `import_specs`; the content decides on the type where none is given."""
+    given = {name: value for name in spec.__struct_fields__ if (value := getattr(spec, name))}
+    return msgspec.convert(given, models.ImportRequest)
+
+
+def import_response(result: models.ImportResult) -> responses.ImportResponse:
+    """Answer of `import_model`."""
+    if result.error is not None:
+        return responses.ImportResponse(success=False, error=result.error)
+    return responses.ImportResponse(model_path=str(result.model_path))
+
+
+def import_batch_response(results: Sequence[models.ImportResult]) -> responses.ImportBatchResponse:
+    """Answer of `import_batch`."""
+    failed = sum(result.error is not None for result in results)
+    return responses.ImportBatchResponse(
+        success=not failed,
+        imported=len(results) - failed,
+        failed=failed,
+        results=[_import_result(result) for result in results],
+    )
+
+
+def _import_result(result: models.ImportResult) -> responses.ModelImportResult:
+    if result.error is None:
+        return responses.ModelImportResult(path=result.path, success=True, model_path=str(result.model_path))
+    error = "Path does not exist" if result.error_kind == NotFound.kind else result.error
+    return responses.ModelImportResult(path=result.path, success=False, error=error)
+
+
 def job_data(snapshot: models.JobSnapshot) -> responses.JobData:
     """One job."""
     return msgspec.convert(snapshot, responses.JobData, from_attributes=True)
 
 
-def removal_plan_response(plan: models.RemovalPlan) -> responses.RemovalPlanResponse:
+def removal_plan_response(plan: organised.RemovalPlan) -> responses.RemovalPlanResponse:
     """`plan_removal`."""
     return responses.RemovalPlanResponse(
         model_id=plan.model_id,
@@ -190,7 +222,7 @@ def removal_plan_response(plan: models.RemovalPlan) -> responses.RemovalPlanResp
     )
 
 
-def trashed_model(entry: models.TrashedModel) -> responses.TrashedModelData:
+def trashed_model(entry: organised.TrashedModel) -> responses.TrashedModelData:
     """One model in the trash."""
     return responses.TrashedModelData(
         entry_id=entry.entry_id,
@@ -203,7 +235,7 @@ def trashed_model(entry: models.TrashedModel) -> responses.TrashedModelData:
     )
 
 
-def empty_trash_response(report: models.TrashReport) -> responses.EmptyTrashResponse:
+def empty_trash_response(report: organised.TrashReport) -> responses.EmptyTrashResponse:
     """`empty_trash`; success means that all of it is gone."""
     return responses.EmptyTrashResponse(
         success=not report.problems,
@@ -219,7 +251,7 @@ def model_response(model: models.Model) -> responses.ModelResponse:
     return responses.ModelResponse(model=model_data(model))
 
 
-def reidentified_response(done: Sequence[models.Reidentified]) -> responses.ReidentifiedResponse:
+def reidentified_response(done: Sequence[organised.Reidentified]) -> responses.ReidentifiedResponse:
     """`reidentify_models`; success means that all could be identified."""
     return responses.ReidentifiedResponse(
         success=all(one.problem is None for one in done),
@@ -228,7 +260,7 @@ def reidentified_response(done: Sequence[models.Reidentified]) -> responses.Reid
     )
 
 
-def _reidentified(one: models.Reidentified) -> responses.ReidentifiedData:
+def _reidentified(one: organised.Reidentified) -> responses.ReidentifiedData:
     return responses.ReidentifiedData(
         model_id=one.model_id,
         changes={
@@ -241,7 +273,7 @@ def _reidentified(one: models.Reidentified) -> responses.ReidentifiedData:
     )
 
 
-def review_response(items: Sequence[models.ReviewItem]) -> responses.ReviewResponse:
+def review_response(items: Sequence[organised.ReviewItem]) -> responses.ReviewResponse:
     """`list_models_needing_review`."""
     return responses.ReviewResponse(
         models=[
@@ -251,7 +283,7 @@ def review_response(items: Sequence[models.ReviewItem]) -> responses.ReviewRespo
     )
 
 
-def shared_storage_response(found: models.SharedStorage) -> responses.ScanSharedStorageResponse:
+def shared_storage_response(found: organised.SharedStorage) -> responses.ScanSharedStorageResponse:
     """`scan_shared_storage`; custom nodes lie in the folders of apps, never in shared ones."""
     return responses.ScanSharedStorageResponse(
         result=responses.SharedStorageData(

@@ -129,6 +129,21 @@ def write_document(
         sync_folder(path.parent)
 
 
+def write_new_document(path: Path, value: Mapping[str, object]) -> None:
+    """Write a document that does not exist yet, in a folder that nobody reads yet.
+
+    It is not on disk until it and its folder are synced; after a crash it may be cut, and `read_document` finds it
+    damaged.
+
+    Raises:
+        InvalidInput, NoSpace, Unavailable: As `write_document`; also when it exists.
+    """
+    data = _encode(path, value, is_escaped=False)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with system_errors(f"Writing {path.name}"), os.fdopen(os.open(path, flags, _DEFAULT_MODE), "wb") as file:
+        file.write(data)
+
+
 def update_document(
     path: Path,
     change: Callable[[dict[str, object] | None], Mapping[str, object]],
@@ -325,6 +340,15 @@ def make_folders(folder: Path) -> None:
         sync_folder(missing.parent)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder; move it away")
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from pumas.store.paths import Layout
 from pumas.store.removal import quarantine_of
 
 _SET_ASIDE = re.compile(r".+\.(?:damaged|kept)-\d{8}T\d{12}Z(?:-wal|-shm)?")
+_JOURNALED = re.compile(r"\.tmp_import_.+\.(?P<journal>[0-9a-f]{32})-\d+")
 _ENDINGS = (".tmp", "Z", "Z-wal", "Z-shm")  # PERF: most names are sorted out by these
 _OWN_AGE_S = 60.0  # a temporary file with our own number, this old, was left by a process that had it before us
 _SCRATCH_AGE_S = 86_400.0  # a process that runs may use a younger one
@@ -67,13 +68,22 @@ class _Walk:
             if entry.is_dir(follow_symlinks=False):
                 if is_model and entry.name == METADATA.file:  # no survey sees it: to them it is a folder like others
                     yield from examine_document(Path(entry.path), has_backup=True)
-                yield from _examine_import(entry)
+                yield from self._examine_import(entry)
                 if not (is_model or entry.name.startswith(".") or entry.path == self._left_out):
                     self._folders.append(entry.path)
             elif entry.name.endswith(_ENDINGS):
                 yield from self._examine_left(entry)
             elif entry.name.endswith(".json.bak") and entry.name.removesuffix(".bak") not in names:
                 yield from self._examine_orphan(Path(entry.path))
+
+    def _examine_import(self, entry: os.DirEntry[str]) -> Iterator[Finding]:
+        if not entry.name.startswith(".tmp_import_"):
+            return
+        found = _JOURNALED.fullmatch(entry.name)
+        if found and Path(self._top, ".pumas", "imports", f"{found['journal']}.jsonl").exists():
+            return  # told with its journal, which says what became of its files
+        remedy = "If no import is running, move the model files out of it, then delete it; it is not shown as a model."
+        yield note("import_left", Path(entry.path), what="an import began here and has not ended", remedy=remedy)
 
     def _examine_orphan(self, backup: Path) -> Iterator[Finding]:
         name = backup.name.removesuffix(".bak")
@@ -108,12 +118,6 @@ class _Walk:
                 what="a damaged file, or a backup without its document, was set aside here",
                 remedy=remedy,
             )
-
-
-def _examine_import(entry: os.DirEntry[str]) -> Iterator[Finding]:
-    if entry.name.startswith(".tmp_import_"):
-        remedy = "If no import is running, move the model files out of it, then delete it; it is not shown as a model."
-        yield note("import_left", Path(entry.path), what="an import began here and has not ended", remedy=remedy)
 
 
 def examine_scratch() -> Iterator[Finding]:

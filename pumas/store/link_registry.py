@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from pumas.errors import Unavailable
-from pumas.models import ModelLink
+from pumas.organised import ModelLink
 from pumas.store.reading import Hindered, Unsound, read_database
 
 _HAS_LINKS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'links'"

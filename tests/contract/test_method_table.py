@@ -12,7 +12,7 @@ from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS
 
 _CONTRACT = {row["method"]: row for row in load("methods.json")}
-_OURS = {"list_jobs", "get_job", "cancel_job"} | {
+_OURS = {"list_jobs", "get_job", "cancel_job", "classify_model_import_paths"} | {
     "edit_model",
     "reidentify_models",
     "list_models_needing_review",

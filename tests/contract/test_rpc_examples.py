@@ -125,9 +125,10 @@ def _check_better(example, recorded, envelope):
         (name,) = example["params"]
         _refused(envelope, f"`{name}`")
     elif case.startswith("missing-"):
-        _refused(envelope, f"`{case.removeprefix('missing-').replace('-', '_')}`")
+        # Of several that are missing the first is named.
+        _refused(envelope, re.findall("`[a-z_]+`", example["expect"])[0])
     elif case.startswith("wrong-"):
-        (name,) = re.findall("names `([a-z_]+)`", example["expect"])
+        (name,) = re.findall(r"names `([a-z_.0-9\[\]]+)`", example["expect"])
         expected = example["expect"].partition("expected type (")[2].partition(")")[0]
         _refused(envelope, f"`{name}`", expected, "came")
     else:
@@ -214,6 +215,8 @@ def _unread(told):
 _EXPECTED = {
     "check_files_writable.ok": _second_is_missing,
     "get_embedded_metadata.damaged": _same,
+    # methods.json: content that nobody knows under the name of a model is imported and listed for review.
+    "import_model.not-a-model": _same,
     "validate_file_type.missing-file": _unread("File not found"),
     "validate_file_type.folder": _unread("It is a folder, not a file"),
     "get_model_overrides.outside-library": _is({"success": True, "overrides": {}}),

@@ -7,8 +7,8 @@ use pumas_native::headers::{read_from, Detail, Format, Options};
 
 fuzz_target!(|data: &[u8]| {
     for detail in [Detail::Keys, Detail::Names, Detail::Tensors] {
-        let options = Options { detail, format: Some(Format::Safetensors), is_whole: false };
-        if let Ok(header) = read_from(data, data.len() as u64, options) {
+        let options = Options { detail, format: Some(Format::Safetensors), is_whole: false, words: None };
+        if let Ok(header) = read_from(data, data.len() as u64, &options) {
             serde_json::from_slice::<serde_json::Value>(&header).expect("the answer is JSON");
         }
     }

@@ -304,6 +304,70 @@ def hash_files(
     other.
     """
 
+def copy_files(
+    paths: Sequence[str | os.PathLike[str]],
+    targets: Sequence[str | os.PathLike[str]],
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], object] | None = None,
+    cancel: CancelToken | None = None,
+) -> Digests:
+    """Copy many files, each digested by SHA-256 and BLAKE3 in the pass that copies it, without the GIL.
+
+    Args:
+        paths: As the path of `hash_file`.
+        targets: A new file for each; one that exists, a dangling link too, is a problem and stays as it is.
+        workers: As of `hash_files`.
+        progress: Called with the bytes of all files copied so far, at most 20 times a second, in the calling thread.
+        cancel: Looked at between chunks; work ends within 50 ms, or when what was handed to the drive is written.
+
+    Returns:
+        Digests and fingerprints are those of `paths`. A copy without a problem is synced to disk (its folder is not),
+        and has the permissions of its source, as far as the process's mask allows, and its mtime_ns. There is no copy
+        of a file with a problem, whose error names the file or its target in `filename`.
+
+    Raises:
+        InvalidArgument: There are not as many targets as paths.
+        Cancelled: `cancel` was set. Copies that were finished are there; the one that was being written is gone.
+
+    Room is reserved first, so that a full drive is told at once; written pages go to the drive by 8 MiB.
+    """
+
+def rename_new(
+    paths: Sequence[str | os.PathLike[str]],
+    targets: Sequence[str | os.PathLike[str]],
+    *,
+    cancel: CancelToken | None = None,
+) -> list[tuple[int, OSError]]:
+    """Rename files or folders one after the other, none of them over something that exists (`RENAME_NOREPLACE`).
+
+    Returns:
+        Position and error of those that were left where they are: `EEXIST` when the target is taken, by a dangling
+        link too, `EXDEV` when it lies on another file system, `EOPNOTSUPP` when the file system, or the system, has no
+        such call, `ECANCELED` when `cancel` was set before it.
+
+    Raises:
+        InvalidArgument: There are not as many targets as paths.
+
+    Nothing is synced.
+    """
+
+def reflink_files(
+    paths: Sequence[str | os.PathLike[str]],
+    targets: Sequence[str | os.PathLike[str]],
+    *,
+    cancel: CancelToken | None = None,
+) -> list[tuple[int, OSError]]:
+    """Make new files that share the content of others until either is written (`FICLONE` of Linux).
+
+    Returns:
+        As `rename_new`; `EOPNOTSUPP`, `EINVAL` or `ENOTTY` when the file system shares nothing. There is no new file
+        where there is a problem; the others are synced to disk and have the times and permissions of their source.
+
+    Raises:
+        InvalidArgument: There are not as many targets as paths.
+    """
+
 def fingerprint_files(
     paths: Sequence[str | os.PathLike[str]],
     *,
@@ -334,6 +398,34 @@ def hash_kernels() -> list[_Kernel]:
 
 _Detail: TypeAlias = Literal["type", "keys", "names", "facts", "tensors"]
 _Format: TypeAlias = Literal["gguf", "safetensors"]
+
+@final
+class NameWords:
+    """Words that are looked for in the names of tensors, all at once; made once, it takes 2 ms for a hundred words."""
+
+    def __new__(cls, groups: Sequence[Sequence[str]]) -> NameWords:
+        """Take words in groups.
+
+        Args:
+            groups: ASCII letters match in either case, a line feed is the beginning or the end of a name.
+
+        Raises:
+            InvalidArgument: There are more words than can be looked for.
+        """
+    def find(self, names: Sequence[str]) -> bytes:
+        """Look through names, without the GIL; a nanosecond for each byte, whatever the words.
+
+        Args:
+            names: Of tensors. What begins with two underscores is none and is left out.
+
+        Returns:
+            A JSON object. Words count through all groups, from 0.
+
+            names       how many there are
+            counts      by group: how many names have one of its words
+            anywhere    words that are in any name, ascending
+            first       words that are in one of the first 50 names
+        """
 
 @final
 class Headers:
@@ -405,6 +497,7 @@ def read_headers(
     *,
     detail: _Detail = "facts",
     file_format: _Format | None = None,
+    words: NameWords | None = None,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
     cancel: CancelToken | None = None,
@@ -415,6 +508,7 @@ def read_headers(
         paths: Regular files; one that gives no header is a problem of its own.
         detail: As of `read_header`.
         file_format: The same.
+        words: With the detail `names`, instead of the names it is told what `NameWords.find` finds in them, as `words`.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the files read so far, at most 20 times a second, in the calling thread.
         cancel: Looked at between blocks of 32 files.

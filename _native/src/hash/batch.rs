@@ -17,6 +17,7 @@ type Outcome = (usize, Result<Hashed, FileError>);
 
 struct Batch<'a> {
     paths: &'a [PathBuf],
+    targets: Option<&'a [PathBuf]>,
     next: AtomicUsize,
     plan: Plan,
     lanes_each: usize,
@@ -25,9 +26,10 @@ struct Batch<'a> {
     exchange: Exchange<Lane>,
 }
 
-/// As `super::hash_files`; `sysfs` tells which disks rotate.
+/// As `super::hash_files` and `super::copy_files`; `sysfs` tells which disks rotate.
 pub fn hash(
     paths: &[PathBuf],
+    targets: Option<&[PathBuf]>,
     plan: Plan,
     workers: usize,
     control: &Control,
@@ -36,6 +38,7 @@ pub fn hash(
     let workers = workers.clamp(1, paths.len().max(1));
     let batch = Batch {
         paths,
+        targets,
         next: AtomicUsize::new(0),
         plan,
         // Two files are better read by two workers than by turns.
@@ -116,12 +119,20 @@ impl<'a> Worker<'a> {
         while self.lanes.len() < self.batch.lanes_each && !self.batch.control.cancel.is_set() {
             let job = self.batch.next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = self.batch.paths.get(job) else { return false };
-            match Source::open(path) {
+            match self.open(job, path) {
                 Ok(source) => self.begin(job, source),
                 Err(error) => self.outcomes.push((job, Err(error))),
             }
         }
         self.batch.next.load(Ordering::Relaxed) < self.batch.paths.len()
+    }
+
+    fn open(&self, job: usize, path: &Path) -> Result<Source, FileError> {
+        let source = Source::open(path)?;
+        match self.batch.targets.and_then(|targets| targets.get(job)) {
+            Some(target) => source.copied_to(target),
+            None => Ok(source),
+        }
     }
 
     fn begin(&mut self, job: usize, source: Source) {

@@ -1,4 +1,4 @@
-//! Digests of files: one pass over each gives any of SHA-256, BLAKE3 and XXH3-128.
+//! Digests of files: one pass over each gives any of SHA-256, BLAKE3 and XXH3-128, and a copy if one is wanted.
 //!
 //! SHA-256 is the slow one, so the work is laid out around it. A worker reads two files by turns and computes
 //! both SHA-256 in one stream of instructions (`sha_ni`); the other digests take each chunk while it is in the
@@ -57,6 +57,9 @@ pub enum FileError {
     NotRegular(&'static str),
     #[error("it changed while it was read")]
     Changed,
+    /// The copy, not the file itself.
+    #[error(transparent)]
+    Target(io::Error),
 }
 
 /// What is computed, and how.
@@ -83,7 +86,23 @@ pub fn hash_files(
     workers: usize,
     control: &Control,
 ) -> Result<Vec<Result<Hashed, FileError>>, HashError> {
-    batch::hash(paths, plan, workers, control, Path::new("/sys"))
+    batch::hash(paths, None, plan, workers, control, Path::new("/sys"))
+}
+
+/// The same, and what is read of each file is written to a new one: `targets` has them in the order of `paths`.
+///
+/// A copy is on disk, with the permissions and the time of its source, when its digests are given; else there is none.
+///
+/// # Errors
+/// `Cancelled`; what is wrong with a file or its copy stands in its place.
+pub fn copy_files(
+    paths: &[PathBuf],
+    targets: &[PathBuf],
+    plan: Plan,
+    workers: usize,
+    control: &Control,
+) -> Result<Vec<Result<Hashed, FileError>>, HashError> {
+    batch::hash(paths, Some(targets), plan, workers, control, Path::new("/sys"))
 }
 
 /// Fingerprint of each file, in the order of `paths`, links followed: one stat per file.

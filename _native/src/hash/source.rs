@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::FileError;
+use crate::place::Target;
 
 /// A shorter file is read in so few calls that the system needs no advice.
 #[cfg(target_os = "linux")]
@@ -24,6 +25,7 @@ pub struct Source {
     before: Fingerprint,
     device: u64,
     left: u64,
+    copy: Option<Target>,
 }
 
 /// The fingerprint of a regular file, links followed.
@@ -46,10 +48,18 @@ impl Source {
             before: fingerprint_of(&metadata),
             device: device_of(&metadata),
             left: metadata.len(),
+            copy: None,
             file,
         };
         source.advise();
         Ok(source)
+    }
+
+    /// Everything that is read from now on is written to a new file.
+    pub fn copied_to(mut self, target: &Path) -> Result<Self, FileError> {
+        let metadata = self.file.metadata()?;
+        self.copy = Some(Target::create(target, &metadata).map_err(FileError::Target)?);
+        Ok(self)
     }
 
     pub fn size(&self) -> u64 {
@@ -79,16 +89,23 @@ impl Source {
             }
         }
         self.left -= filled as u64;
+        if let Some(copy) = &mut self.copy {
+            copy.write(&buffer[..filled]).map_err(FileError::Target)?;
+        }
         Ok(filled)
     }
 
-    /// What the file was like all the time; call it when everything was read.
+    /// What the file was like all the time; call it when everything was read. Its copy is on disk then.
     pub fn finish(mut self) -> Result<Fingerprint, FileError> {
         // A file without a size may have content all the same: those of /proc. A longer one is seen by its size.
         let has_grown = self.size() == 0 && self.file.read(&mut [0])? > 0;
-        let after = fingerprint_of(&self.file.metadata()?);
+        let metadata = self.file.metadata()?;
+        let after = fingerprint_of(&metadata);
         if has_grown || after != self.before {
             return Err(FileError::Changed);
+        }
+        if let Some(copy) = self.copy.take() {
+            copy.finish(&metadata).map_err(FileError::Target)?;
         }
         Ok(after)
     }

@@ -177,8 +177,8 @@ fn files_of_a_rotating_disk_are_read_one_after_the_other() {
     symlink(&disk, folder.0.join("dev/block").join(number)).unwrap();
     let plan = Plan { algorithms: Algorithms::named(&ALL).unwrap(), kernel: Kernel::Portable };
     let control = Control::default();
-    let in_turn = batch::hash(&paths, plan, 3, &control, &folder.0).unwrap();
-    let at_once = batch::hash(&paths, plan, 3, &control, Path::new("/nowhere")).unwrap();
+    let in_turn = batch::hash(&paths, None, plan, 3, &control, &folder.0).unwrap();
+    let at_once = batch::hash(&paths, None, plan, 3, &control, Path::new("/nowhere")).unwrap();
     for (one, other) in in_turn.into_iter().zip(at_once) {
         assert_eq!(one.unwrap(), other.unwrap());
     }

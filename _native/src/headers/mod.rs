@@ -10,12 +10,15 @@ mod json;
 mod safetensors;
 mod tensors;
 mod window;
+mod words;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use self::error::{HeaderError, Kind};
 pub use self::window::ReadAt;
+pub use self::words::{Found, Words};
 
 use self::window::{open, Window};
 use crate::control::Control;
@@ -48,13 +51,15 @@ pub enum Format {
     Safetensors,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub detail: Detail,
     /// What the file must be; its first bytes tell where this does not.
     pub format: Option<Format>,
     /// Metadata of any length is given, not summarised.
     pub is_whole: bool,
+    /// Instead of names it is told which of these are in them.
+    pub words: Option<Arc<Words>>,
 }
 
 thread_local! {
@@ -66,7 +71,7 @@ thread_local! {
 ///
 /// # Errors
 /// What keeps the file from having a header.
-pub fn read_header(path: &Path, options: Options) -> Result<Vec<u8>, HeaderError> {
+pub fn read_header(path: &Path, options: &Options) -> Result<Vec<u8>, HeaderError> {
     let (file, length) = open(path)?;
     read_from(&file, length, options)
 }
@@ -76,7 +81,7 @@ pub fn read_header(path: &Path, options: Options) -> Result<Vec<u8>, HeaderError
 /// Returns `None` when cancelled.
 pub fn read_headers(
     paths: &[PathBuf],
-    options: Options,
+    options: &Options,
     workers: usize,
     control: &Control,
 ) -> Option<Vec<Result<Vec<u8>, HeaderError>>> {
@@ -94,7 +99,7 @@ pub fn read_headers(
 pub fn read_from<S: ReadAt + ?Sized>(
     source: &S,
     length: u64,
-    options: Options,
+    options: &Options,
 ) -> Result<Vec<u8>, HeaderError> {
     BUFFER.with_borrow_mut(|buffer| {
         let header = read_window(Window::new(source, length, buffer), options);
@@ -107,7 +112,7 @@ pub fn read_from<S: ReadAt + ?Sized>(
 
 fn read_window<S: ReadAt + ?Sized>(
     mut window: Window<'_, S>,
-    options: Options,
+    options: &Options,
 ) -> Result<Vec<u8>, HeaderError> {
     let format = match options.format {
         Some(format) => format,
@@ -148,9 +153,9 @@ mod tests {
         for (name, format) in [("gguf", Format::Gguf), ("safetensors", Format::Safetensors)] {
             for seed in seeds(name) {
                 for detail in ALL {
-                    let options = Options { detail, format: Some(format), is_whole: true };
+                    let options = Options { detail, format: Some(format), is_whole: true, words: None };
                     for length in 0..seed.len() {
-                        if let Ok(header) = read_from(&seed[..length], length as u64, options) {
+                        if let Ok(header) = read_from(&seed[..length], length as u64, &options) {
                             serde_json::from_slice::<serde_json::Value>(&header).unwrap();
                         }
                     }

@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::{shown, within, HeaderError};
 use super::json::{push_text, push_unsigned, List, Object};
-use super::{Detail, MAX_ANSWER_BYTES};
+use super::words::Found;
+use super::{Detail, Options, MAX_ANSWER_BYTES};
 
 /// Most tensors of one file; the largest models have a few ten thousand.
 pub const MAX_TENSORS: u64 = 1 << 19;
@@ -74,13 +75,15 @@ pub struct Tensors {
     seed: u64,
     ranges: Vec<(u64, u64)>,
     list: Option<List>,
+    found: Option<Found>,
 }
 
 impl Tensors {
     /// Room is made for `expected` tensors at first.
-    pub fn new(detail: Detail, expected: u64) -> Self {
+    pub fn new(options: &Options, expected: u64) -> Self {
         let expected = expected.min(MOST_EXPECTED) as usize;
-        let is_listed = matches!(detail, Detail::Names | Detail::Tensors);
+        let found = options.words.as_ref().filter(|_| options.detail == Detail::Names).map(Found::new);
+        let is_listed = found.is_none() && matches!(options.detail, Detail::Names | Detail::Tensors);
         Self {
             count: 0,
             parameters: 0,
@@ -89,6 +92,7 @@ impl Tensors {
             seed: RandomState::new().hash_one(0),
             ranges: Vec::with_capacity(expected),
             list: is_listed.then(|| List::new(MAX_ANSWER_BYTES)),
+            found,
         }
     }
 
@@ -102,8 +106,11 @@ impl Tensors {
         Ok(())
     }
 
-    /// Lists a name alone.
+    /// Lists a name alone, or looks for words in it.
     pub fn list_name(&mut self, name: &str) -> Result<(), HeaderError> {
+        if let Some(found) = self.found.as_mut() {
+            found.name(name);
+        }
         self.list.as_mut().map_or(Ok(()), |list| list.push(|out| push_text(out, name)))
     }
 
@@ -171,6 +178,9 @@ impl Tensors {
         }
         if let Some(list) = self.list {
             answer.ready(if detail == Detail::Names { "names" } else { "tensors" }, &list.finish());
+        }
+        if let Some(found) = self.found {
+            answer.ready("words", &found.finish());
         }
     }
 

@@ -1,6 +1,8 @@
 //! The one place where work leaves the GIL, panics are caught, errors are mapped, progress is told
 //! and Ctrl-C is seen.
 
+use std::ffi::OsString;
+use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
@@ -112,6 +114,31 @@ fn header_exception(path: PathBuf, error: &HeaderError) -> PyErr {
         Kind::Cut => HeaderCut::new_err(facts),
         Kind::TooLarge => HeaderTooLarge::new_err(facts),
         _ => HeaderMalformed::new_err(facts),
+    }
+}
+
+/// What Python makes of an error of the system: a `FileNotFoundError` or the like, its file in `filename`.
+pub fn system_error(error: &io::Error, path: OsString) -> PyErr {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+    PyOSError::new_err((error.raw_os_error().unwrap_or_else(|| code_of(error.kind())), text, path))
+}
+
+#[cfg(unix)]
+fn code_of(kind: io::ErrorKind) -> i32 {
+    match kind {
+        io::ErrorKind::Unsupported => libc::EOPNOTSUPP,
+        io::ErrorKind::Interrupted => libc::ECANCELED,
+        _ => libc::EIO,
+    }
+}
+
+#[cfg(not(unix))]
+fn code_of(kind: io::ErrorKind) -> i32 {
+    match kind {
+        io::ErrorKind::Unsupported => 129, // the numbers of Python's errno on Windows
+        io::ErrorKind::Interrupted => 105,
+        _ => 5,
     }
 }
 

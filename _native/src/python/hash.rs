@@ -1,15 +1,14 @@
-//! `hash_file`, `hash_files`, `fingerprint_files` for Python.
+//! `hash_file`, `hash_files`, `copy_files`, `fingerprint_files` for Python.
 
 #![allow(clippy::needless_pass_by_value)] // arguments of Python functions are owned
 
 use std::path::{Path, PathBuf};
 
-use pyo3::exceptions::PyOSError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::boundary::{run, CancelToken, Failure};
+use super::boundary::{run, system_error, CancelToken, Failure, InvalidArgument};
 use crate::hash::{self, Algorithms, FileError, Fingerprint, Hashed, Kernel, Plan};
 use crate::parallel::default_workers;
 
@@ -83,6 +82,32 @@ pub fn hash_files(
         hash::hash_files(&paths, plan, workers, control).map_err(Failure::from)
     })?;
     digests_of(py, plan.algorithms, &paths, outcomes)
+}
+
+#[pyfunction]
+#[pyo3(signature = (paths, targets, *, workers=None, progress=None, cancel=None))]
+pub fn copy_files(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    targets: Vec<PathBuf>,
+    workers: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+    cancel: Option<CancelToken>,
+) -> PyResult<Digests> {
+    if paths.len() != targets.len() {
+        return Err(InvalidArgument::new_err("there must be one target for each path"));
+    }
+    let plan = plan(&defaults(), "auto")?;
+    let workers = workers.unwrap_or_else(default_workers);
+    let outcomes = run(py, progress, cancel, |control| {
+        hash::copy_files(&paths, &targets, plan, workers, control).map_err(Failure::from)
+    })?;
+    // A problem names the file that has it.
+    let is_of_target = |outcome: &Result<Hashed, FileError>| matches!(outcome, Err(FileError::Target(_)));
+    let named = paths.into_iter().zip(targets).zip(&outcomes);
+    let named = named.map(|((path, target), outcome)| if is_of_target(outcome) { target } else { path });
+    let named: Vec<PathBuf> = named.collect();
+    digests_of(py, plan.algorithms, &named, outcomes)
 }
 
 #[pyfunction]
@@ -197,10 +222,7 @@ fn raised(error: &FileError, path: &Path) -> PyErr {
     let path = path.as_os_str().to_owned();
     let text = error.to_string();
     match error {
-        FileError::Io(error) => {
-            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            PyOSError::new_err((error.raw_os_error().unwrap_or(errno::EIO), text, path))
-        }
+        FileError::Io(error) | FileError::Target(error) => system_error(error, path),
         FileError::Folder => NotRegularFile::new_err((errno::EISDIR, text, path)),
         FileError::NotRegular(_) => NotRegularFile::new_err((errno::EINVAL, text, path)),
         FileError::Changed => FileChangedError::new_err((errno::EAGAIN, text, path)),
@@ -212,7 +234,6 @@ use libc as errno;
 
 #[cfg(not(unix))]
 mod errno {
-    pub const EIO: i32 = 5;
     pub const EAGAIN: i32 = 11;
     pub const EISDIR: i32 = 21;
     pub const EINVAL: i32 = 22;

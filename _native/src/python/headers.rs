@@ -1,12 +1,13 @@
 //! `read_header` and `read_headers` for Python.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::boundary::{run, CancelToken, Failure, InvalidArgument};
-use crate::headers::{self, Detail, Format, HeaderError, Kind, Options};
+use crate::headers::{self, Detail, Format, Found, HeaderError, Kind, Options, Words};
 use crate::parallel::default_workers;
 
 /// Headers of many files; entry n of `facts` belongs to the n-th of the paths asked for.
@@ -14,6 +15,33 @@ use crate::parallel::default_workers;
 pub struct Headers {
     facts: Py<PyList>,
     problems: Vec<(usize, &'static str, String)>,
+}
+
+/// Words that are looked for in names, ready to be used any number of times.
+#[pyclass(frozen, module = "pumas_native")]
+pub struct NameWords {
+    words: Arc<Words>,
+}
+
+#[pymethods]
+impl NameWords {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // what Python gives
+    fn new(groups: Vec<Vec<String>>) -> PyResult<Self> {
+        let words = Words::new(&groups).map_err(|error| InvalidArgument::new_err(error.to_string()))?;
+        Ok(Self { words: Arc::new(words) })
+    }
+
+    fn find<'py>(&self, py: Python<'py>, names: Vec<String>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut found = Found::new(&self.words);
+        let answer = run(py, None, None, move |_| {
+            for name in &names {
+                found.name(name);
+            }
+            Ok(found.finish())
+        })?;
+        Ok(PyBytes::new(py, &answer))
+    }
 }
 
 #[pyfunction]
@@ -27,27 +55,29 @@ pub fn read_header<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let options = options(detail, file_format, whole_arrays)?;
     let header = run(py, None, None, move |_| {
-        headers::read_header(&path, options).map_err(|error| Failure::Header(path, error))
+        headers::read_header(&path, &options).map_err(|error| Failure::Header(path, error))
     })?;
     Ok(PyBytes::new(py, &header))
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, detail="facts", file_format=None, workers=None, progress=None, cancel=None))]
+#[pyo3(signature = (paths, *, detail="facts", file_format=None, words=None, workers=None, progress=None, cancel=None))]
 #[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
 pub fn read_headers(
     py: Python<'_>,
     paths: Vec<PathBuf>,
     detail: &str,
     file_format: Option<&str>,
+    words: Option<&NameWords>,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<Headers> {
-    let options = options(detail, file_format, false)?;
+    let mut options = options(detail, file_format, false)?;
+    options.words = words.map(|words| Arc::clone(&words.words));
     let workers = workers.unwrap_or_else(default_workers);
     let read = run(py, progress, cancel, move |control| {
-        headers::read_headers(&paths, options, workers, control).ok_or(Failure::Cancelled)
+        headers::read_headers(&paths, &options, workers, control).ok_or(Failure::Cancelled)
     })?;
     columns(py, &read)
 }
@@ -88,7 +118,7 @@ fn options(detail: &str, file_format: Option<&str>, is_whole: bool) -> PyResult<
         Some("safetensors") => Some(Format::Safetensors),
         Some(other) => return Err(unknown("file_format", other)),
     };
-    Ok(Options { detail, format, is_whole })
+    Ok(Options { detail, format, is_whole, words: None })
 }
 
 fn unknown(parameter: &str, value: &str) -> PyErr {

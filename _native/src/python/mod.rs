@@ -5,6 +5,7 @@ mod changes;
 mod documents;
 mod hash;
 mod headers;
+mod place;
 mod scan;
 
 use pyo3::prelude::*;
@@ -23,11 +24,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(documents::read_metadata_files, module)?)?;
     module.add_function(wrap_pyfunction!(hash::hash_file, module)?)?;
     module.add_function(wrap_pyfunction!(hash::hash_files, module)?)?;
+    module.add_function(wrap_pyfunction!(hash::copy_files, module)?)?;
     module.add_function(wrap_pyfunction!(hash::fingerprint_files, module)?)?;
     module.add_function(wrap_pyfunction!(hash::hash_kernels, module)?)?;
     module.add_class::<headers::Headers>()?;
     module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
+    module.add_class::<headers::NameWords>()?;
+    module.add_function(wrap_pyfunction!(place::rename_new, module)?)?;
+    module.add_function(wrap_pyfunction!(place::reflink_files, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }

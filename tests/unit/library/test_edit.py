@@ -14,7 +14,7 @@ from support.roots import write_model
 from pumas import PumasApi
 from pumas.config import Config
 from pumas.errors import Damaged, InvalidInput, ModelNotFound, NoSpace
-from pumas.models import ModelEdit
+from pumas.organised import ModelEdit
 
 
 @pytest.fixture

@@ -420,7 +420,7 @@ class _CancelledAfter(Progress):
         self._most = most
         self.cancel_token = given.cancel_token
 
-    def report(self, done: int, total: int | None = None, stage: str = "") -> None:
+    def report(self, done: int, total: int | None = None, stage: str = "", **rest: Any) -> None:
         if done >= self._most:
             self.cancel_token.cancel()
         self._given.report(done, total, stage)
@@ -501,7 +501,7 @@ def test_a_document_that_somebody_else_writes_meanwhile_stays_as_it_is(run, fold
     run()
 
     class Meanwhile(_CancelledAfter):
-        def report(self, done: int, total: int | None = None, stage: str = "") -> None:
+        def report(self, done: int, total: int | None = None, stage: str = "", **rest: Any) -> None:
             if total is not None:
                 _change(folder, lambda document: document["files"][1].update(written))
 
@@ -523,7 +523,7 @@ def test_rot_that_another_run_finds_meanwhile_is_not_forgotten(run, folder, libr
     has_run: list[bool] = []
 
     class Overtaken(_CancelledAfter):
-        def report(self, done: int, total: int | None = None, stage: str = "") -> None:
+        def report(self, done: int, total: int | None = None, stage: str = "", **rest: Any) -> None:
             if total is not None and not has_run:
                 has_run.append(True)
                 with closing(open_cache(library, is_writable=True, fallback=None)) as cache:

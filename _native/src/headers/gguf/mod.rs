@@ -32,7 +32,7 @@ pub use self::reader::MAGIC;
 const MAX_HEADER_BYTES: u64 = 256 << 20;
 
 /// Reads the header of a GGUF file.
-pub fn read<S: ReadAt + ?Sized>(window: Window<'_, S>, options: Options) -> Result<Vec<u8>, HeaderError> {
+pub fn read<S: ReadAt + ?Sized>(window: Window<'_, S>, options: &Options) -> Result<Vec<u8>, HeaderError> {
     let mut reader = Reader::new(window)?;
     reader.window.set_limit(MAX_HEADER_BYTES);
     let tensors = reader.count("its number of tensors")?;
@@ -62,7 +62,7 @@ pub fn read<S: ReadAt + ?Sized>(window: Window<'_, S>, options: Options) -> Resu
     }
     answer.ready("metadata", &found.metadata);
     if options.detail >= Detail::Names {
-        tensor_table::read(&mut reader, tensors, &found, options.detail, &mut answer)?;
+        tensor_table::read(&mut reader, tensors, &found, options, &mut answer)?;
     }
     Ok(answer.finish())
 }

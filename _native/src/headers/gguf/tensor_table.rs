@@ -7,7 +7,7 @@ use crate::headers::error::{shown, within, HeaderError};
 use crate::headers::json::Object;
 use crate::headers::tensors::{elements, Tensor, Tensors, MAX_DIMENSIONS};
 use crate::headers::window::ReadAt;
-use crate::headers::Detail;
+use crate::headers::{Detail, Options};
 
 /// Bytes of the longest name; ggml has room for 64.
 const MAX_NAME: u64 = 1 << 10;
@@ -17,10 +17,11 @@ pub fn read<S: ReadAt + ?Sized>(
     reader: &mut Reader<'_, S>,
     count: u64,
     keys: &Keys,
-    detail: Detail,
+    options: &Options,
     answer: &mut Object,
 ) -> Result<(), HeaderError> {
-    let mut tensors = Tensors::new(detail, count);
+    let detail = options.detail;
+    let mut tensors = Tensors::new(options, count);
     let mut row = Row::default();
     for _ in 0..count {
         row.read(reader)?;

@@ -31,7 +31,10 @@ pub fn is_likely(first: &[u8]) -> bool {
 }
 
 /// Reads the header of a safetensors file.
-pub fn read<S: ReadAt + ?Sized>(mut window: Window<'_, S>, options: Options) -> Result<Vec<u8>, HeaderError> {
+pub fn read<S: ReadAt + ?Sized>(
+    mut window: Window<'_, S>,
+    options: &Options,
+) -> Result<Vec<u8>, HeaderError> {
     let file_bytes = window.length();
     let length = u64::from_le_bytes(window.array("the length of its header")?);
     within("bytes of header", length, MAX_HEADER_BYTES)?;
@@ -41,7 +44,7 @@ pub fn read<S: ReadAt + ?Sized>(mut window: Window<'_, S>, options: Options) -> 
     let data_bytes = window.left() - length;
     let text = window.bytes(length, "its header")?;
     check_texts(text)?;
-    let mut scan = Scan::new(options.detail, length);
+    let mut scan = Scan::new(options, length);
     scan.read(text)?;
 
     let mut answer = Object::new();

@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use super::copy::Copier;
 use crate::headers::error::{shown, HeaderError};
 use crate::headers::tensors::{elements, Tensor, Tensors, MAX_DIMENSIONS};
-use crate::headers::Detail;
+use crate::headers::{Detail, Options};
 
 const METADATA: &str = "__metadata__";
 
@@ -61,10 +61,10 @@ pub struct Scan {
 
 impl Scan {
     /// A scan of a header of `length` bytes.
-    pub fn new(detail: Detail, length: u64) -> Self {
+    pub fn new(options: &Options, length: u64) -> Self {
         Self {
-            detail,
-            tensors: Tensors::new(detail, length / TENSOR_BYTES),
+            detail: options.detail,
+            tensors: Tensors::new(options, length / TENSOR_BYTES),
             metadata: None,
             has_metadata: false,
             has_other: false,

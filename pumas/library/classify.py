@@ -1,0 +1,145 @@
+"""What an import would make of paths: the same look that an import takes, and nothing after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pumas.errors import Cancelled, PumasError
+from pumas.jobs import Progress
+from pumas.library.dedupe import Duplicates
+from pumas.library.digests import digest_files
+from pumas.library.import_plan import Plan, plan_import
+from pumas.library.import_sources import Finder
+from pumas.library.naming import numbered_paths, split_suffix
+from pumas.library.ntfs import is_ntfs_name, ntfs_name
+from pumas.library.records import is_model_file
+from pumas.library.shards import find_shards
+from pumas.library.sources import check_source
+from pumas.models import ImportCandidate, ImportRequest, ShardSet
+
+
+def classify_paths(
+    library: Path, paths: Sequence[str], *, known: Duplicates, progress: Progress
+) -> tuple[ImportCandidate, ...]:
+    """Look at files and folders that may be imported; nothing is written, and no path hinders another.
+
+    Only a file that is as large as one of the library is read to its end.
+
+    Args:
+        library: The folder of models.
+        paths: Files of one set of shards are one candidate; any other path is one.
+        known: What the library holds.
+        progress: It counts candidates.
+
+    Raises:
+        Cancelled: The job is to end.
+    """
+    return _Look(library, known, progress).at(paths)
+
+
+class _Look:
+    """One call; what it has given a place to takes that place."""
+
+    def __init__(self, library: Path, known: Duplicates, progress: Progress) -> None:
+        self._library = library
+        self._known = known
+        self._progress = progress
+        self._finder = Finder(library)
+        self._taken: set[Path] = set()
+
+    def at(self, paths: Sequence[str]) -> tuple[ImportCandidate, ...]:
+        sets = find_shards(paths)
+        places = {path: place for place, path in enumerate(paths)}
+        ordered = sorted(sets, key=lambda one: min(places[path] for path in one.files))
+        found = []
+        for number, one in enumerate(ordered):
+            self._progress.report(number, len(ordered), "looking at files")
+            found.append(self._candidate(one))
+        return tuple(found)
+
+    def _candidate(self, given: ShardSet) -> ImportCandidate:
+        name = split_suffix(given.name)[0] if len(given.files) > 1 else None
+        try:
+            plans = [plan_import(self._finder, ImportRequest(path=path, official_name=name)) for path in given.files]
+            duplicates = tuple(name for plan in plans for name in self._duplicates(plan))
+            # Of several shards one may hold but a few tensors: the one that says most speaks for all.
+            plan = max(plans, key=lambda plan: (plan.kind.confidence, plan.sources.size_bytes))
+            model_id, notes = self._place(plan)
+        except Cancelled:
+            raise
+        except (PumasError, ValueError) as exc:
+            return ImportCandidate(paths=_told(given.files), refusal=_told([str(exc)])[0])
+        files = tuple(name for plan in plans for name in plan.names)
+        shards = _counted_sets(files)
+        return ImportCandidate(
+            paths=_told(given.files),
+            model_id=model_id,
+            official_name=plan.official_name,
+            model_type=plan.kind.model_type or "",
+            subtype=plan.kind.subtype,
+            family=plan.folder.parent.name,
+            files=files,
+            size_bytes=sum(plan.sources.size_bytes for plan in plans),
+            shards=shards,
+            duplicate_of=duplicates,
+            evidence=plan.kind.evidence,
+            confidence=plan.kind.confidence,
+            needs_review=plan.kind.needs_review,
+            notes=_told([*notes, *(note for plan in plans for note in _notes(plan)), *_shard_notes(shards, given)]),
+        )
+
+    def _duplicates(self, plan: Plan) -> Iterator[str]:
+        for file in plan.sources.files:
+            if not is_model_file(file.below) or not self._known.has_size(file.state.st_size):
+                continue
+            (digests,) = digest_files(
+                [file.path],
+                algorithms=("sha256",),
+                progress=lambda done, total: self._progress.report(done, total, "looking for duplicates"),
+                cancel=self._progress.cancel_token,
+            )
+            if digests.sha256 is not None:
+                yield from self._known.find_same(file.state.st_size, digests.sha256)
+
+    def _place(self, plan: Plan) -> tuple[str, list[str]]:
+        """The id that the model would get, and what there is to say about it."""
+        if plan.sources.is_inside and plan.sources.is_folder:
+            below = Path(plan.sources.path).relative_to(self._library.resolve())
+            return below.as_posix(), ["It lies in the library already and would become a model where it is"]
+        free = numbered_paths(plan.folder)
+        folder = next(path for path in free if path not in self._taken and not os.path.lexists(path))
+        self._taken.add(folder)
+        notes = []
+        if folder != plan.folder:
+            notes.append(f"A model of the name {plan.folder.name} is there already; this one would be {folder.name}")
+        if not is_ntfs_name(folder.name):
+            notes.append(f"No folder of an NTFS drive can be named {folder.name}, only {ntfs_name(folder.name)}")
+        return folder.relative_to(self._library).as_posix(), notes
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    yield from plan.sources.notes
+    for issue in check_source(Path(plan.sources.path)):
+        yield issue.what
+
+
+def _told(texts: Sequence[str]) -> tuple[str, ...]:
+    """Texts that can be written, whatever bytes a path in them has."""
+    return tuple(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for text in texts)
+
+
+def _counted_sets(names: Sequence[str]) -> tuple[ShardSet, ...]:
+    """The sets among files whose names say that they have several files."""
+    return tuple(one for one in find_shards(names) if one.expected_count > 1 or one.error)
+
+
+def _shard_notes(shards: Sequence[ShardSet], given: ShardSet) -> Iterator[str]:
+    for one in shards:
+        if one.error:
+            yield f"{one.name}: {one.error}"
+        elif one.missing_count:
+            yield f"{one.name}: {one.missing_count} of {one.expected_count} parts are missing"
+    if len(given.files) > 1:
+        yield f"To make one model of its {len(given.files)} files, import their folder"

@@ -1,0 +1,164 @@
+"""What an import makes of its sources: type, family and name of the model, and the name of each file."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from pumas.errors import InvalidInput
+from pumas.library.file_kinds import file_kinds, has_model_name
+from pumas.library.import_journal import WORK, Entry, PlannedFile
+from pumas.library.import_sources import Finder, SourceFile, Sources
+from pumas.library.inventory import DOCUMENTS
+from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
+from pumas.library.repo_kinds import repo_kind
+from pumas.models import ImportMode, ImportRequest, ModelKind
+
+_GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})
+# A name that a repo's files may use for each other, and that every file system and document takes.
+_SOUND = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+
+@dataclass(slots=True)
+class Plan:
+    """One model that is to be made."""
+
+    request: ImportRequest
+    sources: Sources
+    kind: ModelKind
+    """With the family that the model gets, which may be the one that was asked for."""
+    official_name: str
+    folder: Path
+    """Where it goes, unless something lies there."""
+    names: tuple[str, ...]
+    """Of the files in the library, below its folder, in the order of `sources.files`."""
+
+
+def plan_import(finder: Finder, request: ImportRequest) -> Plan:
+    """Look at what is to be imported, and decide what it becomes; nothing is written.
+
+    Raises:
+        NotFound, InvalidInput, Conflict, Unavailable: It can't be imported, see `Finder.find`; or it holds no model.
+    """
+    sources = finder.find(request.path)
+    main = _main_file(sources)
+    if main is None:
+        what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
+        raise InvalidInput(f"{request.path} {what}; nothing was imported")
+    kind = _kind(request, sources, main)
+    name = request.official_name
+    if name is None:
+        name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
+    return Plan(
+        request=request,
+        sources=sources,
+        kind=kind,
+        official_name=_text(name),
+        folder=model_folder(finder.library, kind.model_type or "", kind.family or "", name),
+        names=tuple(_names(sources)),
+    )
+
+
+def _main_file(sources: Sources) -> SourceFile | None:
+    """The file that says what the model is: the largest of those that lie directly in the folder, else of all."""
+    models = [file for file in sources.files if is_model(file)]
+    direct = [file for file in models if "/" not in file.below]
+    return max(direct or models, key=lambda file: file.state.st_size, default=None)
+
+
+def is_model(file: SourceFile) -> bool:
+    """Whether a file is one of a model by its name, or else by its content."""
+    return has_model_name(file.path) or file_kinds([file.path])[0].confidence > 0
+
+
+def _kind(request: ImportRequest, sources: Sources, main: SourceFile) -> ModelKind:
+    """Type, subtype and family (`library.md` §5.1)."""
+    if request.model_type:
+        default = "" if request.model_type == "llm" else "checkpoints"
+        return ModelKind(
+            model_type=request.model_type,
+            subtype=request.subtype or default,
+            family=request.family,
+            evidence=("its type was given",),
+            confidence=1.0,
+        )
+    kind = repo_kind(Path(sources.path)) if sources.is_folder else file_kinds([main.path])[0]
+    is_found = kind.family is not None and request.family in _GENERIC_FAMILIES
+    return kind if is_found else replace(kind, family=request.family)
+
+
+def _names(sources: Sources) -> list[str]:
+    """A name for each file that no other one has, `/` between its parts; one that can stay as it is does."""
+    taken = {
+        name.lower() for name in DOCUMENTS
+    }  # without case: the library may be moved to a file system that has none
+    folders: dict[str, str] = {"": ""}
+    wanted = []
+    for file in sources.files:
+        above, _, name = file.below.rpartition("/")
+        if above not in folders:
+            folders[above] = _folder(above, keeps=sources.is_repo)
+        keeps = sources.is_repo and _SOUND.fullmatch(name)
+        wanted.append(folders[above] + (name if keeps else normalize_filename(name)))
+    # The order of the sort: those whose name stays choose first.
+    order = sorted(range(len(wanted)), key=lambda at: wanted[at] != sources.files[at].below)
+    names = dict.fromkeys(order, "")
+    for at in order:
+        names[at] = _free(wanted[at], taken)
+    return [names[at] for at in range(len(wanted))]
+
+
+def _folder(below: str, *, keeps: bool) -> str:
+    parts = below.split("/")
+    return "".join(f"{part if keeps and _SOUND.fullmatch(part) else _folder_name(part)}/" for part in parts)
+
+
+def _folder_name(part: str) -> str:
+    return normalize_name(part, fallback="folder")
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 1
+    folder, slash, last = wanted.rpartition("/")
+    stem, suffix = split_suffix(last)
+    while name.lower() in taken:
+        number += 1
+        name = f"{folder}{slash}{stem}-{number}{suffix}"
+    taken.add(name.lower())
+    return name
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device: int, journal_id: str) -> Entry:
+    """The line of the journal for a model."""
+    parent, _, name = plan.folder.relative_to(library).as_posix().rpartition("/")
+    files = tuple(
+        PlannedFile(
+            source=file.path,
+            target=name,
+            inode=file.state.st_ino,
+            size_bytes=file.state.st_size,
+            mtime_ns=file.state.st_mtime_ns,
+            ctime_ns=file.state.st_ctime_ns,
+            is_near=file.state.st_dev == device,
+            is_taken=mode == "move" and not file.is_linked,
+        )
+        for file, name in zip(plan.sources.files, plan.names, strict=True)
+    )
+    return Entry(
+        model=number,
+        mode=mode,
+        work=f"{parent}/{WORK}{name}.{journal_id}-{number}",
+        final=f"{parent}/{name}",
+        folder=plan.sources.path if plan.sources.is_folder else None,
+        links=plan.sources.links,
+        files=files,
+    )
