@@ -12,8 +12,10 @@ from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
+from pumas.api.organise import OrganiseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
+from pumas.api.trash import TrashOperations
 from pumas.config import SHUTDOWN_S, Config
 from pumas.errors import PumasError
 from pumas.jobs import Job
@@ -23,7 +25,14 @@ __all__ = ["PumasApi"]
 
 
 class PumasApi(
-    HealthOperations, DigestOperations, IdentifyOperations, ClassifyOperations, SystemOperations, JobOperations
+    HealthOperations,
+    OrganiseOperations,
+    TrashOperations,
+    DigestOperations,
+    IdentifyOperations,
+    ClassifyOperations,
+    SystemOperations,
+    JobOperations,
 ):
     """One launcher root, open; a context manager. Safe to use from several threads.
 
@@ -53,6 +62,7 @@ class PumasApi(
         has_finished = recovered is not None and bool(recovered.finished)
         if (has_finished or self._is_unfilled()) and self._root.has_models:
             self.opening_refresh = self.refresh_models()
+        self._settle_trash()
 
     def _is_unfilled(self) -> bool:
         """Whether there was no index, or the process that made it ended before it had filled it."""

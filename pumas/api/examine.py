@@ -23,6 +23,7 @@ from pumas.config import Config
 from pumas.errors import Unavailable, UnusableRoot, system_errors
 from pumas.library.import_recovery import examine_imports
 from pumas.library.survey import DOCUMENT, Survey, changed_in_library, read_rows
+from pumas.library.trash_settle import examine_trash
 from pumas.models import DocumentRow, Finding
 from pumas.search.health import examine_index
 from pumas.store.cache_health import examine_cache
@@ -58,6 +59,7 @@ def examine_root(layout: Layout, config: Config) -> tuple[Finding, ...]:
         *examine_registry(layout.library / "link_registry.db"),
         *examine_cache(layout, config),
         *examine_tree(layout),
+        *examine_trash(layout.library),
         *examine_imports(layout),
         *examine_scratch(),
     ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import perf_counter
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from pumas.api.ready import hit_of
 from pumas.api.root import LauncherRoot
 from pumas.api.watch import LibraryWatch
 from pumas.config import MAX_SEARCH_LIMIT, REFRESH_AGE_S
-from pumas.errors import Cancelled, Damaged, InvalidInput, ModelNotFound, Unavailable
+from pumas.errors import Cancelled, Damaged, InvalidInput, ModelNotFound, PumasError, Unavailable
 from pumas.jobs import Job, Progress
 from pumas.library.overrides import read_overrides, write_overrides
 from pumas.library.records import model_of
@@ -22,6 +22,8 @@ from pumas.search.index import Page, RowidPage
 from pumas.system.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class ModelOperations:
@@ -163,6 +165,23 @@ class ModelOperations:
             else:  # the original made its own triggers since
                 self._root.jobs.submit("settle_index", self._settle, key="settle_index")
         return report
+
+    def _submit_change(self, kind: str, change: Callable[[], T]) -> Job[T]:
+        """A job that changes something on disk, and has the index follow."""
+
+        def work(progress: Progress) -> T:
+            result = change()
+            self._follow(progress)
+            return result
+
+        return self._root.jobs.submit(kind, work)
+
+    def _follow(self, progress: Progress) -> None:
+        """Take up what an operation changed on disk; where that can't be now, the next refresh does."""
+        try:
+            self._refresh(progress)
+        except PumasError as exc:
+            logger.warning("the index does not follow yet: %s", exc)
 
     def _fill_ready(self, progress: Progress) -> None:
         self._root.ready.fill(progress)

@@ -7,7 +7,21 @@ from collections.abc import Sequence
 import typer
 import typer.main
 
-from pumas.cli import cache, digests, doctor, identify, imports, index, models, serve, status, verify, version
+from pumas.cli import (
+    cache,
+    digests,
+    doctor,
+    edit,
+    identify,
+    imports,
+    index,
+    models,
+    remove,
+    serve,
+    status,
+    verify,
+    version,
+)
 
 app = typer.Typer(
     help="One library for all AI models on a machine.",
@@ -15,8 +29,9 @@ app = typer.Typer(
     # Plain help can be piped and read by a screen reader.
     rich_markup_mode=None,
 )
-for group in (serve.group, models.group, imports.group):
+for group in (serve.group, models.group, imports.group, edit.group, remove.group):
     app.add_typer(group)
+app.add_typer(remove.trash, name="trash")
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
 for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -16,12 +16,17 @@ from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import facts, note, put, table
 from pumas.cli.session import bring_in_line, opened
 from pumas.cli.text import UNKNOWN, clean, count_text, date_text, shorten, size_text
-from pumas.models import Model, SearchHit
+from pumas.errors import PumasError
+from pumas.models import Model, SearchHit, ShardSet
+
+if TYPE_CHECKING:
+    from pumas.api import PumasApi
 
 group = typer.Typer()
 
 _NAME_CHARACTERS = 60  # one endless name must not push the other columns out of sight
 _SHORT_CHARACTERS = 30
+_NUMBERS_SHOWN = 20  # of missing shards
 
 Types = Annotated[
     list[str] | None, typer.Option("--type", metavar="TYPE", help="Only models of this type; may be given again.")
@@ -62,7 +67,7 @@ def show_model(
     with opened(root, is_debug=debug) as api:
         bring_in_line(api, only_if_empty=True, is_quiet=as_json)
         hit = api.get_model(model_id)
-        put(hit, lambda: _sheet(hit, api.library), as_json=as_json)
+        put(hit, lambda: _sheet(hit, api.library, _shards(api, model_id)), as_json=as_json)
 
 
 @group.command("search", epilog="Example: pumas search llama instruct --type llm --tag chat")
@@ -112,18 +117,37 @@ def _cells(model: Model) -> tuple[str, ...]:
     return (
         clean(model.model_id),
         shorten(model.official_name or model.cleaned_name, _NAME_CHARACTERS),
-        shorten(_type(model), _SHORT_CHARACTERS),
+        shorten(type_text(model), _SHORT_CHARACTERS),
         shorten(model.family, _SHORT_CHARACTERS) or UNKNOWN,
         size_text(model.size_bytes),
         date_text(model.added_at),
     )
 
 
-def _type(model: Model) -> str:
+def type_text(model: Model) -> str:
+    """Type and subtype of a model."""
     return "/".join(part for part in (model.model_type, model.subtype) if part) or UNKNOWN
 
 
-def _sheet(hit: SearchHit, library: Path) -> RenderableType:
+def _shards(api: PumasApi, model_id: str) -> list[str]:
+    """What is to be said of each set of shards; nothing when the folder can't be looked at."""
+    try:
+        found = api.shards_of_model(model_id)
+    except PumasError:
+        return []
+    return [f"{one.name}: {one.found_count} of {one.expected_count}{_missing(one)}" for one in found]
+
+
+def _missing(one: ShardSet) -> str:
+    if one.error:
+        return f"; {one.error}"
+    if not one.missing_count:
+        return ", complete"
+    numbers = ", ".join(map(str, one.missing[:_NUMBERS_SHOWN]))
+    return f"; missing: {numbers}{', …' if one.missing_count > _NUMBERS_SHOWN else ''}"
+
+
+def _sheet(hit: SearchHit, library: Path, shards: Sequence[str]) -> RenderableType:
     model = hit.model
     folder = library / model.model_id
     document = json.dumps(json.loads(hit.metadata_json), ensure_ascii=False, indent=2)
@@ -131,7 +155,7 @@ def _sheet(hit: SearchHit, library: Path) -> RenderableType:
         ("Id", model.model_id),
         ("Name", model.official_name),
         ("Cleaned name", model.cleaned_name),
-        ("Type", _type(model)),
+        ("Type", type_text(model)),
         ("Family", model.family),
         ("Description", model.description),
         ("Tags", ", ".join(model.tags)),
@@ -139,6 +163,7 @@ def _sheet(hit: SearchHit, library: Path) -> RenderableType:
         ("Added", model.added_at or ""),
         ("Folder", str(folder)),
         ("Largest file", model.primary_file or ""),
+        *(("Shards", line) for line in shards),
         ("Related models", "can be looked up" if model.is_related_available else "unknown"),
         ("Indexed", hit.updated_at),
     )

@@ -22,8 +22,11 @@ def model_of(model_id: str, metadata_json: str) -> Model | None:
         document = msgspec.json.decode(metadata_json)
     except (msgspec.DecodeError, RecursionError, TypeError):  # TypeError: the column of a damaged row
         return None
-    if not isinstance(document, dict):
-        return None
+    return record_of(model_id, document) if isinstance(document, dict) else None
+
+
+def record_of(model_id: str, document: Mapping[str, object]) -> Model:
+    """Make the record of a document."""
     return Model(
         model_id=model_id,
         official_name=_text(document.get("official_name")),
@@ -32,7 +35,7 @@ def model_of(model_id: str, metadata_json: str) -> Model | None:
         subtype=_text(document.get("subtype")),
         family=_text(document.get("family")),
         description=_text(document.get("description")),
-        tags=_tags(document.get("tags")),
+        tags=tags_of(document.get("tags")),
         size_bytes=_whole_number(document.get("size_bytes")),
         added_at=_text(document.get("added_date")) or None,
         primary_file=_primary_file(document.get("files")),
@@ -47,7 +50,8 @@ def _text(value: object) -> str:
     return str(value) if is_number else ""
 
 
-def _tags(value: object) -> tuple[str, ...]:
+def tags_of(value: object) -> tuple[str, ...]:
+    """The tags of a document, whatever form they have."""
     if isinstance(value, str):
         return (value,) if value else ()
     if isinstance(value, Mapping):

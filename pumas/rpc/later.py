@@ -100,10 +100,6 @@ LATER: dict[str, dict[str, str]] = {
         "get_model_download_status": "Gives state and progress of one model download.",
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
-    "import": {
-        "mark_metadata_as_manual": "Protects a model's data from being overwritten by hub look-ups.",
-        "scan_shared_storage": "Counts models, workflows and bytes in the shared folders, after looking for changes on disk.",
-    },
     "net": {
         "get_network_status": "Gives counters and circuit states of the network client, for the offline sign.",
         "get_related_models": "Lists hub models of the same owner and family as a model of the library.",

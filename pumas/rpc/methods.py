@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from pumas.api import PumasApi
@@ -20,6 +21,7 @@ from pumas.config import JOB_WAIT_S, LONG_CALLS
 from pumas.errors import PumasError
 from pumas.jobs import Job
 from pumas.models import ImportResult
+from pumas.organised import ModelEdit
 from pumas.rpc import params, responses, wrapping
 from pumas.rpc.pieced import PiecedText
 
@@ -128,6 +130,53 @@ def _get_model_overrides(session: Session, given: params.OverridesParams) -> Str
 def _update_model_overrides(session: Session, given: params.NewOverridesParams) -> Struct:
     session.api.update_model_overrides(given.rel_path, given.overrides)
     return responses.Response()
+
+
+def _mark_metadata_as_manual(session: Session, given: params.ModelParams) -> Struct:
+    session.wait_for(session.api.mark_metadata_as_manual(given.model_id))
+    return responses.Response()
+
+
+def _edit_model(session: Session, given: params.EditModelParams) -> Struct:
+    fields = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
+    model_id = fields.pop("model_id")
+    edit = msgspec.convert(fields, ModelEdit)
+    return wrapping.model_response(session.wait_for(session.api.edit_model(model_id, edit)))
+
+
+def _reidentify_models(session: Session, given: params.ModelsParams) -> Struct:
+    done = session.wait_for(session.api.reidentify_models(given.model_ids))
+    return wrapping.reidentified_response(done)
+
+
+def _list_models_needing_review(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.review_response(session.api.list_models_needing_review())
+
+
+def _scan_shared_storage(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.shared_storage_response(session.wait_for(session.api.scan_shared_storage()))
+
+
+def _plan_removal(session: Session, given: params.ModelParams) -> Struct:
+    return wrapping.removal_plan_response(session.api.plan_removal(given.model_id))
+
+
+def _delete_model(session: Session, given: params.ModelParams) -> Struct:
+    trashed = session.wait_for(session.api.delete_model(given.model_id))
+    return responses.TrashedModelResponse(model=wrapping.trashed_model(trashed))
+
+
+def _list_trash(session: Session, _: params.NoParams) -> Struct:
+    return responses.TrashResponse(models=[wrapping.trashed_model(entry) for entry in session.api.list_trash()])
+
+
+def _restore_from_trash(session: Session, given: params.TrashEntryParams) -> Struct:
+    restored = session.wait_for(session.api.restore_from_trash(given.entry_id))
+    return responses.TrashedModelResponse(model=wrapping.trashed_model(restored))
+
+
+def _empty_trash(session: Session, given: params.TrashEntriesParams) -> Struct:
+    return wrapping.empty_trash_response(session.wait_for(session.api.empty_trash(given.entry_ids)))
 
 
 def _classify_model_import_paths(session: Session, given: params.PathsParams) -> Struct:
@@ -276,6 +325,74 @@ _ROWS = (
         "Stores the user's own settings with a model.",
         responses.Response,
         params.NewOverridesParams,
+    ),
+    Method(
+        "mark_metadata_as_manual",
+        _mark_metadata_as_manual,
+        "Protects a model's data from being overwritten by hub look-ups.",
+        responses.Response,
+        params.ModelParams,
+    ),
+    Method(
+        "edit_model",
+        _edit_model,
+        "Changes what a model's document says of it; fields that were set so survive look-ups and identification.",
+        responses.ModelResponse,
+        params.EditModelParams,
+    ),
+    Method(
+        "reidentify_models",
+        _reidentify_models,
+        "Identifies models again by their files; what the user set stays.",
+        responses.ReidentifiedResponse,
+        params.ModelsParams,
+        failure={"models": []},
+    ),
+    Method(
+        "list_models_needing_review",
+        _list_models_needing_review,
+        "Lists the models of which nothing certain says what they are.",
+        responses.ReviewResponse,
+        failure={"models": []},
+    ),
+    Method(
+        "scan_shared_storage",
+        _scan_shared_storage,
+        "Counts models, workflows and bytes in the shared folders, after looking for changes on disk.",
+        responses.ScanSharedStorageResponse,
+        failure={"result": responses.SharedStorageData()},
+    ),
+    Method(
+        "plan_removal",
+        _plan_removal,
+        "Tells what removing a model would move to the trash, how much that is, and which links lead to it.",
+        responses.RemovalPlanResponse,
+        params.ModelParams,
+    ),
+    Method(
+        "delete_model",
+        _delete_model,
+        "Moves a model to the library's trash; one that links of apps lead to is refused.",
+        responses.TrashedModelResponse,
+        params.ModelParams,
+    ),
+    Method(
+        "list_trash", _list_trash, "Lists the models in the trash.", responses.TrashResponse, failure={"models": []}
+    ),
+    Method(
+        "restore_from_trash",
+        _restore_from_trash,
+        "Moves a model from the trash back to where it was, never over something else.",
+        responses.TrashedModelResponse,
+        params.TrashEntryParams,
+    ),
+    Method(
+        "empty_trash",
+        _empty_trash,
+        "Deletes the named models in the trash for good.",
+        responses.EmptyTrashResponse,
+        params.TrashEntriesParams,
+        failure={"deleted": [], "size": 0, "errors": []},
     ),
     Method(
         "classify_model_import_paths",

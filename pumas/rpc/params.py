@@ -44,6 +44,47 @@ class NewOverridesParams(Struct, frozen=True, kw_only=True):
     overrides: dict[str, Any]
 
 
+class ModelParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on one model."""
+
+    model_id: str
+
+
+class EditModelParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `edit_model`: what is not given stays as it is."""
+
+    model_id: str
+    official_name: str | None = None
+    family: str | None = None
+    model_type: str | None = None
+    subtype: str | None = None
+    tags: list[str] | None = None
+    preview_image: str | None = None
+    notes: str | None = None
+    description: str | None = None
+    add_tags: list[str] | None = None
+    remove_tags: list[str] | None = None
+    released: list[str] | None = None
+
+
+class ModelsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on several models, or all."""
+
+    model_ids: list[str] | None = None
+
+
+class TrashEntryParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `restore_from_trash`."""
+
+    entry_id: str
+
+
+class TrashEntriesParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `empty_trash`: the entries that were seen, so that nothing else is deleted."""
+
+    entry_ids: list[str]
+
+
 class FileParams(Struct, frozen=True, kw_only=True):
     """Parameters of what looks at one file."""
 

@@ -270,3 +270,121 @@ class JobsResponse(Response, frozen=True, kw_only=True):
     """Answer of `list_jobs`."""
 
     jobs: list[JobData]
+
+
+class RemovalFile(Struct, frozen=True, kw_only=True):
+    """One file that a removal would move."""
+
+    path: str
+    size: int
+    is_hard_linked: bool
+
+
+class RemovalLink(Struct, frozen=True, kw_only=True):
+    """One link that leads to the model."""
+
+    target_path: str
+    app_id: str
+    app_version: str
+
+
+class RemovalPlanResponse(Response, frozen=True, kw_only=True):
+    """Answer of `plan_removal`."""
+
+    model_id: str
+    folder: str
+    files: list[RemovalFile]
+    size: int
+    links: list[RemovalLink]
+    refusal: str | None
+
+
+class TrashedModelData(Struct, frozen=True, kw_only=True):
+    """One model in the trash."""
+
+    entry_id: str
+    model_id: str
+    official_name: str
+    removed_at: str
+    size: int
+    file_count: int
+    problem: str | None
+
+
+class TrashedModelResponse(Response, frozen=True, kw_only=True):
+    """Answer of `delete_model` and `restore_from_trash`."""
+
+    model: TrashedModelData
+
+
+class TrashResponse(Response, frozen=True, kw_only=True):
+    """Answer of `list_trash`."""
+
+    models: list[TrashedModelData]
+
+
+class EmptyTrashResponse(Response, frozen=True, kw_only=True):
+    """Answer of `empty_trash`."""
+
+    deleted: list[TrashedModelData]
+    size: int
+    errors: list[str]
+
+
+class ModelResponse(Response, frozen=True, kw_only=True):
+    """Answer of `edit_model`: the model as it is listed now."""
+
+    model: ModelData
+
+
+class FieldChange(Struct, frozen=True, kw_only=True):
+    """One field that was changed."""
+
+    before: str
+    after: str
+
+
+class ReidentifiedData(Struct, frozen=True, kw_only=True):
+    """One model that was identified again."""
+
+    model_id: str
+    changes: dict[str, FieldChange]
+    kept: tuple[str, ...]
+    evidence: tuple[str, ...]
+    confidence: float
+    error: str | UnsetType = UNSET
+
+
+class ReidentifiedResponse(Response, frozen=True, kw_only=True):
+    """Answer of `reidentify_models`."""
+
+    models: list[ReidentifiedData]
+
+
+class ReviewData(Struct, frozen=True, kw_only=True):
+    """One model that its user should look at."""
+
+    model_id: str
+    model: ModelData
+    reason: str
+
+
+class ReviewResponse(Response, frozen=True, kw_only=True):
+    """Answer of `list_models_needing_review`."""
+
+    models: list[ReviewData]
+
+
+class SharedStorageData(Struct, frozen=True, kw_only=True):
+    """What lies in the shared folders; bytes."""
+
+    modelsFound: int = 0  # noqa: N815 - the app's name
+    workflowsFound: int = 0  # noqa: N815
+    customNodesFound: int = 0  # noqa: N815
+    totalSize: int = 0  # noqa: N815
+
+
+class ScanSharedStorageResponse(Response, frozen=True, kw_only=True):
+    """Answer of `scan_shared_storage`."""
+
+    result: SharedStorageData

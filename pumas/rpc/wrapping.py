@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from pumas import models
+from pumas import models, organised
 from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
 from pumas.rpc import params, responses
@@ -205,3 +205,91 @@ def _import_result(result: models.ImportResult) -> responses.ModelImportResult:
 def job_data(snapshot: models.JobSnapshot) -> responses.JobData:
     """One job."""
     return msgspec.convert(snapshot, responses.JobData, from_attributes=True)
+
+
+def removal_plan_response(plan: organised.RemovalPlan) -> responses.RemovalPlanResponse:
+    """`plan_removal`."""
+    return responses.RemovalPlanResponse(
+        model_id=plan.model_id,
+        folder=str(plan.folder),
+        files=[
+            responses.RemovalFile(path=file.path, size=file.size_bytes, is_hard_linked=file.is_shared)
+            for file in plan.files
+        ],
+        size=plan.size_bytes,
+        links=[msgspec.convert(link, responses.RemovalLink, from_attributes=True) for link in plan.links],
+        refusal=plan.refusal,
+    )
+
+
+def trashed_model(entry: organised.TrashedModel) -> responses.TrashedModelData:
+    """One model in the trash."""
+    return responses.TrashedModelData(
+        entry_id=entry.entry_id,
+        model_id=entry.model_id,
+        official_name=entry.official_name,
+        removed_at=entry.removed_at,
+        size=entry.size_bytes,
+        file_count=entry.file_count,
+        problem=entry.problem,
+    )
+
+
+def empty_trash_response(report: organised.TrashReport) -> responses.EmptyTrashResponse:
+    """`empty_trash`; success means that all of it is gone."""
+    return responses.EmptyTrashResponse(
+        success=not report.problems,
+        error="; ".join(report.problems) or UNSET,
+        deleted=[trashed_model(entry) for entry in report.deleted],
+        size=report.size_bytes,
+        errors=list(report.problems),
+    )
+
+
+def model_response(model: models.Model) -> responses.ModelResponse:
+    """`edit_model`."""
+    return responses.ModelResponse(model=model_data(model))
+
+
+def reidentified_response(done: Sequence[organised.Reidentified]) -> responses.ReidentifiedResponse:
+    """`reidentify_models`; success means that all could be identified."""
+    return responses.ReidentifiedResponse(
+        success=all(one.problem is None for one in done),
+        error=next((f"{one.model_id}: {one.problem}" for one in done if one.problem is not None), UNSET),
+        models=[_reidentified(one) for one in done],
+    )
+
+
+def _reidentified(one: organised.Reidentified) -> responses.ReidentifiedData:
+    return responses.ReidentifiedData(
+        model_id=one.model_id,
+        changes={
+            name: responses.FieldChange(before=before, after=after) for name, (before, after) in one.changes.items()
+        },
+        kept=one.kept,
+        evidence=one.kind.evidence if one.kind else (),
+        confidence=one.kind.confidence if one.kind else 0.0,
+        error=UNSET if one.problem is None else one.problem,
+    )
+
+
+def review_response(items: Sequence[organised.ReviewItem]) -> responses.ReviewResponse:
+    """`list_models_needing_review`."""
+    return responses.ReviewResponse(
+        models=[
+            responses.ReviewData(model_id=item.model.model_id, model=model_data(item.model), reason=item.reason)
+            for item in items
+        ]
+    )
+
+
+def shared_storage_response(found: organised.SharedStorage) -> responses.ScanSharedStorageResponse:
+    """`scan_shared_storage`; custom nodes lie in the folders of apps, never in shared ones."""
+    return responses.ScanSharedStorageResponse(
+        result=responses.SharedStorageData(
+            modelsFound=found.model_count,
+            workflowsFound=found.workflow_count,
+            customNodesFound=0,
+            totalSize=found.size_bytes,
+        )
+    )

@@ -109,6 +109,24 @@ class Index:
         with self._database.use() as db:
             return int(db.execute(sql).fetchone()[0])
 
+    def rows_to_review(self) -> list[tuple[str, str]]:
+        """Id and document of models whose kind is uncertain, in binary order of their paths."""
+        sql = (
+            "SELECT id, metadata_json FROM models WHERE (model_type IN ('', 'unknown') "
+            "OR instr(metadata_json, '\"needs_review\": true')) AND json_valid(metadata_json) ORDER BY path"
+        )
+        with self._database.use() as db:
+            return db.execute(sql).fetchall()
+
+    def total_bytes(self) -> int:
+        """What the documents of all models say of their sizes, added up."""
+        sql = (
+            "SELECT total(max(json_extract(metadata_json, '$.size_bytes'), 0)) FROM models WHERE "
+            "CASE WHEN json_valid(metadata_json) THEN json_type(metadata_json, '$.size_bytes') = 'integer' END"
+        )
+        with self._database.use() as db:
+            return int(db.execute(sql).fetchone()[0])  # `sum` would fail on documents that claim too much
+
     def rows(self) -> list[tuple[str, str]]:
         """Id and document of every model, in binary order of their paths."""
         with self._database.use() as db:

@@ -36,7 +36,7 @@ class Hashes(TypedDict, total=False):
 
 
 class Metadata(TypedDict, total=False):
-    """`metadata.json`; a writer sets the fields up to `files`, in this order."""
+    """`metadata.json`; a writer sets the fields up to `files`, in this order. The last two are ours."""
 
     model_id: str  # name of the folder, not the id that the library uses
     family: str
@@ -65,6 +65,7 @@ class Metadata(TypedDict, total=False):
     lookup_attempts: int
     last_lookup_attempt: str
     description: str
+    edited_fields: list[str]  # set by hand: neither look-ups nor identification change them
     needs_review: bool  # only the name of a file says what it is
 
 

@@ -1,4 +1,4 @@
-"""On what kind of file system a folder lies: one of this machine, or one that others share."""
+"""On what kind of file system a folder lies, and what else is mounted inside it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,27 @@ _FAR = re.compile("9p|afs|beegfs|ceph|cifs|coda|davfs|drvfs|glusterfs|gpfs|lustr
 def is_far(folder: Path) -> bool:
     """Whether a folder lies on a file system of another machine, or of a program; False where that can't be told."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        return not is_near_kind(kind_of_mount(os.path.realpath(folder), lines))
+        return not is_near_kind(kind_of_mount(os.path.realpath(folder), _mounts()))
     except (OSError, ValueError, IndexError):
         return False
+
+
+def mounted_in(folder: Path) -> Path | None:
+    """A place inside a folder where something else is mounted; None where there is none, or that can't be told."""
+    inside = f"{os.path.realpath(folder)}/"
+    try:
+        points = (_point_of(line.split(" ")) for line in _mounts())
+        return next((Path(point) for point in points if point.startswith(inside)), None)
+    except (OSError, IndexError):
+        return None
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+
+def _point_of(fields: Sequence[str]) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
 
 
 def kind_of_mount(path: str, lines: Sequence[str]) -> str:
@@ -25,7 +42,7 @@ def kind_of_mount(path: str, lines: Sequence[str]) -> str:
     best, kind = "", ""
     for line in lines:
         fields = line.split(" ")
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        point = _point_of(fields)
         # The later one of two on one point covers the earlier.
         if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
             best, kind = point, fields[fields.index("-") + 1]

@@ -54,6 +54,11 @@ class Layout:
         return self.root / "shared-resources" / "models"
 
     @property
+    def workflows(self) -> Path:
+        """The workflows that all versions of an app share."""
+        return self.root / "shared-resources" / "user" / "workflows"
+
+    @property
     def models_db(self) -> Path:
         """The index; rebuildable."""
         return self.library / "models.db"

@@ -6,7 +6,8 @@ from support.cases import check, library_cases
 
 from pumas.rpc.methods import METHODS
 
-_PLAIN = {"get_models": "models", "get_model_overrides": "overrides"}  # recorded before the server wraps them
+# Recorded before the server wraps them.
+_PLAIN = {"get_models": "models", "get_model_overrides": "overrides", "scan_shared_storage": "result"}
 _CALLS = library_cases("fixture.calls")
 
 

@@ -12,7 +12,16 @@ from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS
 
 _CONTRACT = {row["method"]: row for row in load("methods.json")}
-_OURS = {"list_jobs", "get_job", "cancel_job", "classify_model_import_paths"}
+_OURS = {"list_jobs", "get_job", "cancel_job", "classify_model_import_paths"} | {
+    "edit_model",
+    "reidentify_models",
+    "list_models_needing_review",
+    "plan_removal",
+    "delete_model",
+    "list_trash",
+    "restore_from_trash",
+    "empty_trash",
+}
 
 
 def test_every_method_of_the_contract_stands_in_one_table():

@@ -220,6 +220,7 @@ _EXPECTED = {
     "validate_file_type.missing-file": _unread("File not found"),
     "validate_file_type.folder": _unread("It is a folder, not a file"),
     "get_model_overrides.outside-library": _is({"success": True, "overrides": {}}),
+    "mark_metadata_as_manual.outside-library": _is({"success": False, "error": "Model not found"}),
     "get_status.ok": _ACTIVE,
     "get_status.deps-ready": _ACTIVE,
     "get_status.empty-root": _status(version="none"),
