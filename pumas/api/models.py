@@ -148,9 +148,9 @@ class ModelOperations:
         """Refresh; where nothing may be written, take up what another process wrote."""
         if self._root.index.is_writable:
             return self.refresh_models()
-        return self._root.jobs.submit("follow_index", self._follow, key="follow_index")
+        return self._root.jobs.submit("follow_index", self._follow_others, key="follow_index")
 
-    def _follow(self, progress: Progress) -> None:
+    def _follow_others(self, progress: Progress) -> None:
         if self._root.wants_ready:
             self._fill_ready(progress)
 

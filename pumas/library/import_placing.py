@@ -14,12 +14,12 @@ from typing import Final
 import pumas_native
 
 from pumas.errors import Cancelled, Conflict, NoSpace, PumasError, Unavailable, native_errors, system_errors
+from pumas.library.fingerprints import FINGERPRINT_BYTES
 from pumas.library.import_document import PlacedFile
 from pumas.library.import_ending import is_unchanged
 from pumas.library.import_journal import Entry, PlannedFile
 from pumas.library.import_plan import Plan
 from pumas.library.import_undo import PART
-from pumas.library.known import FINGERPRINT_BYTES
 from pumas.store.documents import make_folders, sync_folder
 
 _DIGEST_S: Final = 0.9  # digests that take longer are left to a job

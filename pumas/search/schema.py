@@ -179,9 +179,10 @@ def _state(db: sqlite3.Connection) -> tuple[int, object, object]:
 
 
 def _joined(cookie: int, *blocks: object) -> bytes:
-    if not all(isinstance(block, bytes) for block in blocks):
+    found = [block for block in blocks if isinstance(block, bytes)]
+    if len(found) != len(blocks):
         raise ValueError("the search table's own data is damaged")
-    return b"%d:%b%b" % (cookie, *blocks)
+    return b"%d:" % cookie + b"".join(found)
 
 
 def is_related_by_rowid(db: sqlite3.Connection) -> bool:
