@@ -2,7 +2,7 @@
 
 The cache holds each model's bytes (`library/ready.py`): under its rowid those for a search, under the rowid with the
 highest bit set those for the list, so that a list touches no page of the longer ones. Beside them stands the stamp of
-the index state that they belong to. Whoever reads compares it with the index before and after; when it differs, or
+the index state that they belong to. Whoever reads looks at it in the same read transaction; when it is another, or
 anything is missing, the answer is None and is made from the rows instead.
 """
 
@@ -100,11 +100,9 @@ class ReadyRecords:
         return b",".join(found)
 
     def _records(self, keys: Sequence[bytes], wanted: bytes) -> list[bytes] | None:
-        if not wanted or not self._is_stamped(wanted):
-            return None
-        found = self._cache.get_many(Table.RECORDS, keys)
-        # Another process may have written meanwhile; it takes the stamp away first.
-        if not self._is_stamped(wanted):
+        # Another process may write meanwhile; it takes the stamp away first.
+        found = self._cache.get_stamped(Table.RECORDS, keys, _STAMP, wanted) if wanted else None
+        if found is None:
             return None
         if None in found:
             self._is_lossy = True

@@ -130,17 +130,19 @@ class Cache:
         environment = self._environment
         if environment is None or not _are_keys(table, keys):
             return missing
+        return environment.read(table, lambda txn, _: _values(environment, txn, table, keys), missing)
 
-        def look_up(txn: Transaction) -> list[bytes | None]:
-            values = list(map(txn.get, keys))
-            found = without_checksums(keys, values)
-            if None in found:
-                lost = zip(keys, values, found, strict=True)
-                damaged = [key for key, value, payload in lost if value is not None and payload is None]
-                environment.note_damaged(table, damaged)
-            return found
+    def get_stamped(self, table: Table, keys: Sequence[bytes], name: bytes, stamp: bytes) -> list[bytes | None] | None:
+        """As `get_many`; None unless `meta` holds `stamp` under `name` at the same moment."""
+        environment = self._environment
+        if environment is None or not _are_keys(table, keys):
+            return None
 
-        return environment.read(table, look_up, missing)
+        def look_up(txn: Transaction, opened: Opened) -> list[bytes | None] | None:
+            found = without_checksum(name, txn.get(name, db=opened.tables[Table.META]))
+            return _values(environment, txn, table, keys) if found == stamp else None
+
+        return environment.read(table, look_up, None)
 
     def keys(self, table: Table) -> list[bytes]:
         """The keys of a table, in their order, as they stood at one moment."""
@@ -148,7 +150,7 @@ class Cache:
         environment = self._environment
         if environment is None:
             return nothing
-        return environment.read(table, lambda txn: list(txn.cursor().iternext(values=False)), nothing)
+        return environment.read(table, lambda txn, _: list(txn.cursor().iternext(values=False)), nothing)
 
     def items(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Everything in a table, in order of keys, as it stood at one moment; held in memory."""
@@ -158,7 +160,7 @@ class Cache:
 
         nothing: list[tuple[bytes, bytes]] = []
 
-        def collect(txn: Transaction) -> list[tuple[bytes, bytes]]:
+        def collect(txn: Transaction, _: Opened) -> list[tuple[bytes, bytes]]:
             found = [(key, without_checksum(key, value)) for key, value in txn.cursor()]
             environment.note_damaged(table, [key for key, value in found if value is None])
             return [(key, value) for key, value in found if value is not None]
@@ -294,7 +296,15 @@ def _are_keys(table: Table, keys: Sequence[bytes]) -> bool:
     if table.key_bytes is None:
         return all(0 < len(key) < 512 for key in keys)
     # SECURITY: LMDB compares integer keys without looking at their length.
-    return all(len(key) == table.key_bytes for key in keys)
+    return set(map(len, keys)) <= {table.key_bytes}
+
+
+def _values(environment: _Environment, txn: Transaction, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+    found = without_checksums(keys, map(txn.get, keys))
+    if None in found:
+        nothing = (key for key, payload in zip(keys, found, strict=True) if payload is None)
+        environment.note_damaged(table, [key for key in nothing if txn.get(key) is not None])
+    return found
 
 
 class _Environment:
@@ -333,7 +343,7 @@ class _Environment:
             except (lmdb.Error, OSError) as exc:
                 self._tell(exc)
 
-    def read(self, table: Table, work: Callable[[Transaction], T], otherwise: T) -> T:
+    def read(self, table: Table, work: Callable[[Transaction, Opened], T], otherwise: T) -> T:
         """Do something in a read transaction; `otherwise` is the answer where that can't be."""
         if self.opened is None and not self._is_suspect and monotonic() >= self._retry_at:
             self.ensure_open()  # after a fork, or when it was not possible before
@@ -344,7 +354,7 @@ class _Environment:
                     if opened is None or self._is_suspect:
                         return otherwise
                     with opened.env.begin(opened.tables[table]) as txn:
-                        return work(txn)
+                        return work(txn, opened)
             except lmdb.Error as exc:
                 if not self._recovers(exc):
                     break
@@ -423,9 +433,8 @@ class _Environment:
     def entries(self) -> dict[str, int]:
         """Entries by table, without our own marks."""
 
-        def count(txn: Transaction) -> dict[str, int]:
-            tables = self.opened.tables if self.opened is not None else {}  # it is open: `read` saw to that
-            counts = {table.label: txn.stat(db)["entries"] for table, db in tables.items()}
+        def count(txn: Transaction, opened: Opened) -> dict[str, int]:
+            counts = {table.label: txn.stat(db)["entries"] for table, db in opened.tables.items()}
             return {**counts, Table.META.label: counts[Table.META.label] - len(MARKS)}
 
         return self.read(Table.META, count, {table.label: 0 for table in Table})

@@ -14,7 +14,7 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 _MAPPED_BYTES = 256 * 1024  # anything longer is given back to the system as soon as it is freed
-_KEPT_BYTES = 1 << 20  # free at the end of a region: less, and each page of hits is paid for with 70 page faults
+_KEPT_BYTES = 512 * 1024  # free at the end of a region: less, and each page of hits is paid for with 70 page faults
 _ARENAS = 4  # regions that threads take from; each keeps what it once needed
 
 
