@@ -218,3 +218,51 @@ def test_paths_of_any_bytes_survive_the_journal(layout, tmp_path):
     journal._lock.release()
     assert recover_imports(layout).left == []
     assert odd.read_bytes() == b"odd"
+
+
+def placed_whole(layout: Layout, tmp_path: Path) -> Entry:
+    """A journal whose process was killed just before it named the folder that it had filled."""
+    entry, first, second = interrupted(layout, tmp_path)
+    work = layout.library / entry.work
+    second.rename(work / second.name)
+    (work / "metadata.json").write_text('{"official_name": "A"}')
+    assert not first.exists()
+    return entry
+
+
+def test_what_was_placed_whole_becomes_a_model(layout, tmp_path):
+    entry = placed_whole(layout, tmp_path)
+    recovered = recover_imports(layout)
+    assert recovered.finished == ["llm/x/A"]
+    assert (recovered.undone, recovered.left) == ([], [])
+    names = sorted(path.name for path in (layout.library / "llm/x/A").iterdir())
+    assert names == ["a.gguf", "b.gguf", "metadata.json"]
+    assert not (layout.library / entry.work).exists()
+    assert list(left_journals(layout)) == []
+
+
+def test_a_place_that_was_taken_meanwhile_gives_the_model_the_next_name(layout, tmp_path):
+    placed_whole(layout, tmp_path)
+    other = layout.library / "llm/x/A"
+    other.mkdir(parents=True)
+    (other / "other.gguf").write_bytes(b"other")
+    assert recover_imports(layout).finished == ["llm/x/A-2"]
+    assert (layout.library / "llm/x/A-2" / "a.gguf").read_bytes() == b"a.gguf"
+    assert [path.name for path in other.iterdir()] == ["other.gguf"]
+
+
+def test_a_work_folder_whose_document_is_damaged_is_undone(layout, tmp_path):
+    entry = placed_whole(layout, tmp_path)
+    (layout.library / entry.work / "metadata.json").write_text("{")
+    recovered = recover_imports(layout)
+    assert len(recovered.undone) == 1
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.gguf", "b.gguf"]
+
+
+def test_an_entry_of_which_nothing_is_left_is_closed(layout, tmp_path):
+    entry, first, _ = interrupted(layout, tmp_path, moved=False)
+    (layout.library / entry.work).rmdir()
+    recovered = recover_imports(layout)
+    assert (recovered.finished, recovered.undone, recovered.left) == ([], [], [])
+    assert first.exists()
+    assert list(left_journals(layout)) == []
