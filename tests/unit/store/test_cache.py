@@ -260,7 +260,7 @@ def test_sixty_four_readers_at_once(opened):
 
 
 FORKING = """
-import os, sys, threading
+import os, sys, threading, time
 from pathlib import Path
 from pumas.store.cache import Table, open_cache
 
@@ -271,8 +271,11 @@ def read():
     while not ended.is_set():
         assert cache.get(Table.META, b"from") is not None
 def write():
-    while not ended.wait(0.005):  # a writer that never rests leaves others no turn while the drive is slow
+    took = 0.0
+    while not ended.wait(0.005 + took):  # a writer that hardly rests leaves others no turn while the drive is slow
+        begun = time.monotonic()
         assert cache.put_many(Table.META, [(b"busy", os.urandom(5000))])
+        took = time.monotonic() - begun
 threads = [threading.Thread(target=work, daemon=True) for work in (read, read, write)]
 for thread in threads: thread.start()
 for number in range(20):
