@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pumas.errors import Conflict, ModelNotFound, PumasError, shown, system_errors
+from pumas.errors import Conflict, Damaged, ModelNotFound, PumasError, shown, system_errors
 from pumas.library.places import is_inside_model, place_of
 from pumas.library.trash_entries import (
     EMPTIED,
@@ -87,7 +87,11 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
         Unavailable, NoSpace: It can't be moved; it lies in the trash as it was.
     """
     entry = whole_entry(layout.library, entry_id)
-    trashed = read_entry(entry)
+    try:
+        trashed = read_entry(entry)
+    except Damaged:
+        whole_entry(layout.library, entry_id)  # taken by another process meanwhile, it is not damaged but gone
+        raise
     model_id = trashed.model_id
     try:
         document = place_of(layout, model_id)
