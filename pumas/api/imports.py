@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 
 from msgspec.structs import replace
 
 from pumas.api.models import ModelOperations
-from pumas.errors import Cancelled, InvalidInput
+from pumas.errors import InvalidInput
 from pumas.jobs import Job, Progress
 from pumas.models import ImportMode, ImportReport, ImportRequest
 
@@ -120,15 +119,6 @@ class ImportOperations(ModelOperations):
             return replace(report, results=results)
 
         return self._root.jobs.submit("import", work)
-
-    def _follow(self, progress: Progress) -> None:
-        """Bring index and cache in line with models that have just been named."""
-        try:
-            self._refresh(progress)
-        except Cancelled:
-            with suppress(Cancelled):  # Pumas is being closed: the next start takes them up
-                self.refresh_models()
-            raise
 
     def make_due_digests(self) -> Job[int] | None:
         """Make the digests that imports left to a job, of this process or an earlier one; None when there are none."""

@@ -177,9 +177,17 @@ class ModelOperations:
         return self._root.jobs.submit(kind, work)
 
     def _follow(self, progress: Progress) -> None:
-        """Take up what an operation changed on disk; where that can't be now, the next refresh does."""
+        """Take up what an operation changed on disk; where that can't be now, the next refresh does.
+
+        Raises:
+            Cancelled: The job is to end; another one takes it up.
+        """
         try:
             self._refresh(progress)
+        except Cancelled:
+            with suppress(Cancelled):  # Pumas is being closed: the next start takes it up
+                self.refresh_models()
+            raise
         except PumasError as exc:
             logger.warning("the index does not follow yet: %s", exc)
 

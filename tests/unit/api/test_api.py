@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 import psutil
 import pytest
@@ -150,3 +151,11 @@ def test_the_public_face():
     assert pumas.Job.__name__ == "Job"
     with pytest.raises(AttributeError, match="nope"):
         pumas.nope  # noqa: B018 - the access is what is tested
+
+
+def test_no_group_of_operations_takes_a_method_from_another():
+    """They are composed: a method that two of them define would be one of the two for all, whichever comes first."""
+    groups = [group for group in PumasApi.__mro__[1:-1] if group.__module__.startswith("pumas.api.")]
+    defined = Counter(name for group in groups for name in vars(group) if callable(vars(group)[name]))
+    assert len(groups) > 5
+    assert [name for name, count in defined.items() if count > 1] == []
