@@ -159,8 +159,8 @@ ORIGINAL_CLASSES: dict[str, type[PumasError]] = {
 
 
 def shown(name: str) -> str:
-    """A name that came from outside, short enough for a message."""
-    return name if len(name) <= 100 else f"{name[:100]}…"
+    """A name that came from outside, short enough for a message, and such that any output can encode it."""
+    return (name if len(name) <= 100 else f"{name[:100]}…").encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

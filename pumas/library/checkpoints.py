@@ -114,7 +114,7 @@ class _Findings:
                 return
         for found in result.globals:
             if found.safety is not SafetyLevel.Innocuous:
-                self.imports.add(_printable(f"{found.module}.{found.name}"))
+                self.imports.add(shown(f"{found.module}.{found.name}"))
             self.is_dangerous = self.is_dangerous or found.safety is SafetyLevel.Dangerous
 
     def checkpoint(self, members: tuple[CheckpointMember, ...] = ()) -> Checkpoint:
@@ -127,7 +127,7 @@ class _Findings:
         elif self.imports:
             risk = "suspicious"
         imports = tuple(sorted(self.imports)[:_MAX_IMPORTS])
-        reason = None if self.reason is None else _printable(self.reason)
+        reason = None if self.reason is None else shown(self.reason)
         return Checkpoint(risk=risk, imports=imports, reason=reason, members=members)
 
 
@@ -169,11 +169,6 @@ def _texts(stream: io.BytesIO, pickles: int) -> tuple[str, ...]:
     except (ValueError, OverflowError):
         pass  # what stands before the damage was read
     return tuple(found)
-
-
-def _printable(text: str) -> str:
-    """A text from a pickle, short, and without halves of surrogate pairs, which no output can encode."""
-    return shown(text).encode("utf-8", "backslashreplace").decode()
 
 
 def scan_pickle(path: Path) -> Checkpoint:

@@ -20,6 +20,7 @@ from pumas.library.records import is_model_file
 from pumas.library.shards import find_shards
 from pumas.library.sources import check_source
 from pumas.models import ImportCandidate, ImportRequest, ShardSet
+from pumas.store.paths import readable
 
 
 def classify_paths(
@@ -133,7 +134,7 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 def _told(texts: Sequence[str]) -> tuple[str, ...]:
     """Texts that can be written, whatever bytes a path in them has."""
-    return tuple(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for text in texts)
+    return tuple(map(readable, texts))
 
 
 def _counted_sets(names: Sequence[str]) -> tuple[ShardSet, ...]:

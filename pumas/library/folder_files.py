@@ -9,7 +9,7 @@ from pathlib import Path
 from pumas.errors import shown, system_errors
 from pumas.library.places import existing_place
 from pumas.organised import FolderFile
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, readable
 
 
 def files_of_model(layout: Layout, model_id: str) -> tuple[FolderFile, ...]:
@@ -31,7 +31,7 @@ def _files(folder: Path) -> Iterator[FolderFile]:
             path = Path(where, name)
             status = path.lstat()
             yield FolderFile(
-                path=printable(path.relative_to(folder)),
+                path=readable(path.relative_to(folder)),
                 size_bytes=status.st_size,
                 is_shared=status.st_nlink > 1,
             )
@@ -39,8 +39,3 @@ def _files(folder: Path) -> Iterator[FolderFile]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def printable(path: Path) -> str:
-    """A path for people and for JSON, whatever bytes its names are made of."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -21,6 +21,7 @@ from pumas.library.import_journal import Entry, PlannedFile
 from pumas.library.import_plan import Plan
 from pumas.library.import_undo import PART
 from pumas.store.documents import make_folders, sync_folder
+from pumas.store.paths import readable
 
 _DIGEST_S: Final = 0.9  # digests that take longer are left to a job
 DIGEST_BYTES: Final = 4 << 30  # more than that takes longer on any machine
@@ -54,7 +55,7 @@ class Making:
         return [
             PlacedFile(
                 name=file.target,
-                original_name=_text(source.below),
+                original_name=readable(source.below),
                 size_bytes=file.size_bytes,
                 mtime_ns=os.lstat(self.placed(position)).st_mtime_ns,
                 sha256=self.digests.get(position, ("", ""))[0],
@@ -62,10 +63,6 @@ class Making:
             )
             for position, (file, source) in enumerate(zip(self.entry.files, self.plan.sources.files, strict=True))
         ]
-
-
-def _text(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def make_work_folders(makings: Sequence[Making]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pumas.library.inventory import DOCUMENTS
 from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
 from pumas.library.repo_kinds import repo_kind
 from pumas.models import ImportMode, ImportRequest, ModelKind
+from pumas.store.paths import readable
 
 _GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})
 # A name that a repo's files may use for each other, and that every file system and document takes.
@@ -101,7 +101,7 @@ def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelK
         request=request,
         sources=sources,
         kind=kind,
-        official_name=_text(name),
+        official_name=readable(name),
         folder=model_folder(library, kind.model_type or "", kind.family or "", name),
         names=tuple(_names(sources)),
     )
@@ -161,10 +161,6 @@ def _free(wanted: str, taken: set[str]) -> str:
         name = f"{folder}{slash}{stem}-{number}{suffix}"
     taken.add(name.lower())
     return name
-
-
-def _text(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def entry_of(plan: Plan, number: int, mode: ImportMode, *, library: Path, device: int, journal_id: str) -> Entry:

@@ -42,7 +42,7 @@ from pumas.library.records import is_model_file
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
 from pumas.store.documents import sync_file, sync_folder, write_new_document
 from pumas.store.metadata import METADATA, OVERRIDES
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, readable
 
 logger = logging.getLogger(__name__)
 
@@ -347,14 +347,10 @@ def _readable(result: ImportResult) -> ImportResult:
     """A result whose texts can be written, whatever bytes the paths in them have."""
     return replace(
         result,
-        path=_text(result.path),
-        error=None if result.error is None else _text(result.error),
-        notes=tuple(map(_text, result.notes)),
+        path=readable(result.path),
+        error=None if result.error is None else readable(result.error),
+        notes=tuple(map(readable, result.notes)),
     )
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _groups(plans: Mapping[int, Plan]) -> Iterator[dict[int, Plan]]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pumas.errors import Conflict, PumasError, shown, system_errors
-from pumas.library.folder_files import files_of_model, printable
+from pumas.library.folder_files import files_of_model
 from pumas.library.places import existing_place, makes_model
 from pumas.library.trash import put_in_trash
 from pumas.library.trash_entries import HIDDEN, refuse_mounts
@@ -15,7 +15,7 @@ from pumas.store.documents import read_document
 from pumas.store.link_registry import links_to
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, readable
 
 _LINKS_NAMED = 3  # of those in a refusal; the plan has all
 
@@ -85,7 +85,7 @@ def _refusal_by_names(name: str, folder: Path) -> str | None:
     is_model = makes_model(folder)
     for where, folders, files in os.walk(folder):
         if HIDDEN in (*folders, *files):
-            return f"There is a {HIDDEN} in {printable(Path(where))}, a name that the trash needs; rename it"
+            return f"There is a {HIDDEN} in {readable(Path(where))}, a name that the trash needs; rename it"
         if METADATA.file in files and not is_model and Path(where) != folder:
             return f"The document of {name} is damaged, and another model lies in its folder; see `pumas doctor`"
     return None

@@ -90,7 +90,7 @@ def repo_kind(folder: Path) -> ModelKind:
     largest = _largest(folder)
     content = file_kinds([largest])[0] if largest is not None else ModelKind(model_type="llm")
     if largest is not None:
-        evidence = tuple(f"{_printable(largest.name)}: {one}" for one in content.evidence)
+        evidence = tuple(f"{shown(largest.name)}: {one}" for one in content.evidence)
         content = msgspec.structs.replace(content, evidence=evidence)
     told = None
     if "adapter_config.json" in names:
@@ -113,10 +113,6 @@ def _merged(told: ModelKind, content: ModelKind) -> ModelKind:
         extra=content.extra,
         evidence=(*told.evidence, *content.evidence),
     )
-
-
-def _printable(name: str) -> str:
-    return shown(name).encode("utf-8", "backslashreplace").decode()
 
 
 def _largest(folder: Path) -> Path | None:
@@ -162,7 +158,7 @@ def _pipeline_kind(path: Path) -> ModelKind | None:
         name = read_pipeline(path).class_name
     except (Damaged, OSError):
         return None
-    evidence = (f"{PIPELINE} names the pipeline {_printable(name)}",)
+    evidence = (f"{PIPELINE} names the pipeline {shown(name)}",)
     if name.startswith(_AUDIO_PIPELINES):
         return ModelKind(model_type="audio", subtype="checkpoints", evidence=evidence, confidence=1.0)
     family = next((family for beginning, family in _PIPELINES if name.startswith(beginning)), None)
@@ -174,8 +170,8 @@ def _adapter_kind(path: Path) -> ModelKind | None:
     if adapter is None or not isinstance(adapter.peft_type, str):
         return None
     base = adapter.base_model_name_or_path
-    of = f", of {_printable(base)}" if isinstance(base, str) and base else ""
-    evidence = f"adapter_config.json says that it is a {_printable(adapter.peft_type)} adapter{of}"
+    of = f", of {shown(base)}" if isinstance(base, str) and base else ""
+    evidence = f"adapter_config.json says that it is a {shown(adapter.peft_type)} adapter{of}"
     return ModelKind(model_type="llm", subtype="loras", evidence=(evidence,), confidence=0.95)
 
 
@@ -197,9 +193,9 @@ def _config_kind(path: Path) -> ModelKind | None:
         model_type, subtype = "vision", "checkpoints"
     elif "T5EncoderModel" in classes:
         model_type, subtype = "diffusion", "clip"
-    evidence = f"config.json says that it is a {_printable(classes[0] if classes else told)}"
+    evidence = f"config.json says that it is a {shown(classes[0] if classes else told)}"
     return ModelKind(
-        model_type=model_type, subtype=subtype, family=_printable(family), evidence=(evidence,), confidence=0.95
+        model_type=model_type, subtype=subtype, family=shown(family), evidence=(evidence,), confidence=0.95
     )
 
 
@@ -209,7 +205,7 @@ def _part_kind(name: str) -> ModelKind | None:
     subtype = next((subtype for ending, subtype in _PART_ENDS if name.endswith(ending)), subtype)
     if subtype is None:
         return None
-    evidence = (f"config.json says that it is a {_printable(name)} of Diffusers",)
+    evidence = (f"config.json says that it is a {shown(name)} of Diffusers",)
     return ModelKind(model_type="diffusion", subtype=subtype, evidence=evidence, confidence=0.95)
 
 

@@ -28,11 +28,11 @@ from pathlib import Path
 import msgspec
 
 from pumas.errors import Conflict, Damaged, NotFound, PumasError, Unavailable, shown, system_errors
-from pumas.library.folder_files import printable
 from pumas.organised import TrashedModel
 from pumas.store.documents import make_folders, read_document, sync_folder
 from pumas.store.metadata import METADATA
 from pumas.store.mounts import mounted_in
+from pumas.store.paths import readable
 from pumas.store.times import TimeForm, dated, format_time
 
 HIDDEN = f"{METADATA.file}.trashed"
@@ -210,7 +210,7 @@ def refuse_mounts(folder: Path) -> None:
             if path.lstat().st_dev != drive:
                 mounted = path
     if mounted is not None:
-        raise Conflict(f"{printable(mounted)} is mounted inside the model's folder; unmount it first")
+        raise Conflict(f"{readable(mounted)} is mounted inside the model's folder; unmount it first")
 
 
 def delete_tree(entry: Path) -> None:
