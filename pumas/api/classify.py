@@ -8,10 +8,6 @@ from pathlib import Path
 
 from pumas.api.root import LauncherRoot
 from pumas.jobs import Job, Progress
-from pumas.library.formats import validate_file_type
-from pumas.library.headers import embedded_metadata
-from pumas.library.shards import find_shards
-from pumas.library.sources import check_writable
 from pumas.models import EmbeddedMetadata, FileType, ImportCandidate, ImportRequest, ShardSet, Writable
 
 
@@ -63,10 +59,14 @@ class ClassifyOperations:
         Args:
             paths: Files; a set is of one folder. One that stands alone is a set of its own, behind the others.
         """
+        from pumas.library.shards import find_shards  # noqa: PLC0415 - as above
+
         return find_shards([os.fspath(path) for path in paths])
 
     def validate_file_type(self, path: str | os.PathLike[str]) -> FileType:
         """Tell from its first bytes whether a file is of a format that the library takes."""
+        from pumas.library.formats import validate_file_type  # noqa: PLC0415 - as above
+
         return validate_file_type(Path(path))
 
     def get_embedded_metadata(self, path: str | os.PathLike[str]) -> EmbeddedMetadata:
@@ -74,8 +74,12 @@ class ClassifyOperations:
 
         The vocabulary of a GGUF file is part of it: two million elements and 32 MiB at most, else there is an error.
         """
+        from pumas.library.headers import embedded_metadata  # noqa: PLC0415 - as above
+
         return embedded_metadata(Path(path))
 
     def check_files_writable(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[Writable, ...]:
         """Tell of each path whether a file lies there that can be moved or deleted."""
+        from pumas.library.sources import check_writable  # noqa: PLC0415 - as above
+
         return check_writable(paths)

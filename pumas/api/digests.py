@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pumas.api.root import LauncherRoot
 from pumas.errors import InvalidInput
 from pumas.jobs import Job, Progress
-from pumas.library.digests import check_algorithms, digest_files
-from pumas.library.verify import Scope, verify_library
 from pumas.models import Algorithm, FileDigests, VerifyReport
 
 
@@ -33,6 +31,8 @@ class DigestOperations:
         Raises:
             InvalidInput: An algorithm is unknown, or none was named.
         """
+        from pumas.library.digests import check_algorithms, digest_files  # noqa: PLC0415 - for whoever asks
+
         check_algorithms(algorithms)
         files, wanted = list(paths), list(algorithms)
 
@@ -75,6 +75,8 @@ class DigestOperations:
         Raises:
             InvalidInput: A time is negative.
         """
+        from pumas.library.verify import Scope, verify_library  # noqa: PLC0415 - as above
+
         for name, value in (("max_age_s", max_age_s), ("budget_s", budget_s)):
             if value is not None and not value >= 0:
                 raise InvalidInput(f"`{name}` must be a number of seconds, not {value}", parameter=name)
