@@ -323,6 +323,18 @@ def first_core() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def set_cores() -> Callable[[int, slice], None]:
+    """Choose the cores of a child that runs already."""
+
+    def change(pid: int, chosen: slice) -> None:
+        if hasattr(os, "sched_setaffinity"):
+            for thread in Path("/proc", str(pid), "task").iterdir():
+                os.sched_setaffinity(int(thread.name), sorted(_ALL_CORES)[chosen])
+
+    return change
+
+
 @contextmanager
 def _on_cores(chosen: slice) -> Iterator[None]:
     if not hasattr(os, "sched_setaffinity"):

@@ -26,6 +26,7 @@ from pumas.errors import InvalidInput, PortInUse
 from pumas.rpc.app import create_app
 from pumas.rpc.guard import Guard, is_loopback_address
 from pumas.rpc.methods import Session
+from pumas.rpc.workers import SHORT_S, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,10 @@ class Server:
         return self.api.close(0) and has_ended
 
     def _turn(self, timeout_s: float) -> None:
-        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self.sockets, count=1)
+        workers = self.wsgi.task_dispatcher
+        wait_s = min(timeout_s, SHORT_S) if workers.is_waited_for else timeout_s
+        wasyncore.loop(timeout=wait_s, use_poll=True, map=self.sockets, count=1)
+        workers.look()
 
     def _drain(self, timeout_s: float) -> None:
         deadline = monotonic() + timeout_s
@@ -146,8 +150,6 @@ def create_server(
     """
     check_address(config, host=host, port=port, is_remote_allowed=is_remote_allowed)
     is_remote = not is_loopback_address(host)
-    # A burst of requests is nothing to warn about: they wait in a queue for milliseconds.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     session = Session(api)
     sockets: dict[int, Any] = {}
     app = _Late()
@@ -194,7 +196,6 @@ def _listen(app: object, config: Config, host: str, port: int, sockets: dict[int
     except (socket.gaierror, UnicodeError, OverflowError) as exc:
         raise InvalidInput(f"The host {host!r} with port {port} can't be resolved", parameter="host") from exc
     adjustments = Adjustments(
-        threads=SERVER_THREADS,
         connection_limit=2000,
         backlog=1024,
         asyncore_use_poll=True,
@@ -208,8 +209,9 @@ def _listen(app: object, config: Config, host: str, port: int, sockets: dict[int
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
+    where = (family, kind, protocol, address)
     try:
-        return _WsgiServer(app, map=sockets, adj=adjustments, sockinfo=(family, kind, protocol, address))
+        return _WsgiServer(app, map=sockets, adj=adjustments, dispatcher=Workers(SERVER_THREADS), sockinfo=where)
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             raise PortInUse(host, port) from exc
