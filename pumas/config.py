@@ -37,6 +37,8 @@ LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVE
 SERVER_THREADS: Final = 32
 SHUTDOWN_S: Final = 0.8  # jobs have reached a safe point by then, or are left to the next start
 
+_SANDBOXES: Final = frozenset({"FLATPAK_ID", "SNAP", "APPIMAGE"})
+
 APPS: Final = MappingProxyType({"comfyui": GITHUB_REPO, "ollama": RELEASES_OLLAMA_REPO})
 
 
@@ -62,6 +64,7 @@ class Config:
     open_browser: bool = True
     python: str = "python3"  # install.global_required_python
     offline: bool = False
+    sandbox: frozenset[str] = frozenset()  # names of variables by which sandboxes show themselves, and that are set
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -74,11 +77,11 @@ class Config:
             import os  # noqa: PLC0415 - the one place that looks at the real environment
 
             environ = os.environ
-        given: dict[str, object] = {}
+        given: dict[str, object] = {"sandbox": _SANDBOXES.intersection(environ)}
         for entry in fields(cls):
             name = f"PUMAS_{entry.name.upper()}"
             text = environ.get(name, "").strip()
-            if text:
+            if text and entry.name not in given:
                 given[entry.name] = _parse(name, text, str(entry.type))
         return replace(cls(), **given)  # type: ignore[arg-type] # each value was parsed by its field's type
 

@@ -12,6 +12,7 @@ from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
+from pumas.api.links import LinkOperations
 from pumas.api.organise import OrganiseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
@@ -28,6 +29,7 @@ class PumasApi(
     HealthOperations,
     OrganiseOperations,
     TrashOperations,
+    LinkOperations,
     DigestOperations,
     IdentifyOperations,
     ClassifyOperations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pumas.errors import Conflict, PumasError, shown, system_errors
@@ -31,7 +32,7 @@ def plan_removal(layout: Layout, model_id: str) -> RemovalPlan:
     files = files_of_model(layout, model_id)
     links = links_to(layout.library / "link_registry.db", model_id, layout.library / model_id)
     with system_errors(f"Looking through {shown(model_id)}"):
-        refusal = _refusal(layout.library, model_id, folder, links)
+        refusal = _refusal(layout.library, model_id, folder)
     return RemovalPlan(
         model_id=model_id,
         folder=folder,
@@ -42,8 +43,14 @@ def plan_removal(layout: Layout, model_id: str) -> RemovalPlan:
     )
 
 
-def remove_model(layout: Layout, model_id: str) -> TrashedModel:
+def remove_model(layout: Layout, model_id: str, *, remove_links: Callable[[], object] | None = None) -> TrashedModel:
     """Move a model to the trash.
+
+    Args:
+        layout: The root.
+        model_id: The model.
+        remove_links: Removes the links of apps to it, and what is registered of them; called when nothing else stands
+            in the way. When not given, a model that links lead to is refused.
 
     Raises:
         ModelNotFound: There is no such model.
@@ -55,6 +62,10 @@ def remove_model(layout: Layout, model_id: str) -> TrashedModel:
         plan = plan_removal(layout, model_id)  # with the lock held: another process may have removed it meanwhile
         if plan.refusal is not None:
             raise Conflict(plan.refusal)
+        if plan.links and remove_links is None:
+            raise Conflict(_in_use(model_id, plan.links))
+        if plan.links and remove_links is not None:
+            remove_links()
         trashed = TrashedModel(
             entry_id="",
             model_id=model_id,
@@ -66,12 +77,14 @@ def remove_model(layout: Layout, model_id: str) -> TrashedModel:
         return put_in_trash(layout.library, plan.folder, trashed)
 
 
-def _refusal(library: Path, model_id: str, folder: Path, links: tuple[ModelLink, ...]) -> str | None:
+def _in_use(model_id: str, links: tuple[ModelLink, ...]) -> str:
+    named = ", ".join(link.target_path for link in links[:_LINKS_NAMED])
+    more = f" and {len(links) - _LINKS_NAMED} more" if len(links) > _LINKS_NAMED else ""
+    return f"Apps use {shown(model_id)} through links: {named}{more}; remove these links first"
+
+
+def _refusal(library: Path, model_id: str, folder: Path) -> str | None:
     name = shown(model_id)
-    if links:
-        named = ", ".join(link.target_path for link in links[:_LINKS_NAMED])
-        more = f" and {len(links) - _LINKS_NAMED} more" if len(links) > _LINKS_NAMED else ""
-        return f"Apps use {name} through links: {named}{more}; remove these links first"
     try:
         refuse_mounts(folder)
     except Conflict as exc:

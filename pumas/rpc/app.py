@@ -9,8 +9,8 @@ import msgspec
 
 from pumas.rpc.dispatch import handle
 from pumas.rpc.guard import Guard
-from pumas.rpc.methods import Session
 from pumas.rpc.pieced import PiecedText
+from pumas.rpc.session import Session
 
 _HEALTH = b'{"status": "ok"}'
 

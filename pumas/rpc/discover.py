@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from pumas import __version__
 from pumas.rpc.later import LATER
-from pumas.rpc.methods import METHODS, Method, Session
+from pumas.rpc.methods import METHODS
 from pumas.rpc.params import NoParams
+from pumas.rpc.session import Method, Session
 
 
 class OpenRpc(Struct, frozen=True, kw_only=True):

@@ -13,10 +13,11 @@ import msgspec
 from pumas.config import MAX_BATCH
 from pumas.errors import InvalidInput, PumasError, shown
 from pumas.rpc.later import LATER
-from pumas.rpc.methods import METHODS, Method, Session, StillRunning
+from pumas.rpc.methods import METHODS
 from pumas.rpc.params import NoParams, read_params
 from pumas.rpc.pieced import PiecedText
 from pumas.rpc.responses import Running
+from pumas.rpc.session import Method, Session, StillRunning
 
 logger = logging.getLogger(__name__)
 

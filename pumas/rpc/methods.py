@@ -7,79 +7,19 @@ it answers -32601.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from time import monotonic
-from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from pumas.api import PumasApi
-from pumas.config import JOB_WAIT_S, LONG_CALLS
 from pumas.errors import PumasError
-from pumas.jobs import Job
 from pumas.models import ImportResult
 from pumas.organised import ModelEdit
 from pumas.rpc import params, responses, wrapping
+from pumas.rpc.link_methods import LINK_ROWS
 from pumas.rpc.pieced import PiecedText
+from pumas.rpc.session import Method, Session, StillRunning
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class StillRunning(Exception):
-    """A job was not waited for to its end: the answer names it instead of giving a result."""
-
-    def __init__(self, job: Job[Any]) -> None:
-        super().__init__(job.job_id)
-        self.job = job
-
-
-@dataclass(slots=True)
-class Session:
-    """What a method may use: the open root, and the way to end the server."""
-
-    api: PumasApi
-    request_shutdown: Callable[[], None] = lambda: None
-    job_wait_s: float = JOB_WAIT_S
-    wait_until: float | None = None
-    """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
-    long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
-
-    def wait_for(self, job: Job[T]) -> T:
-        """Wait for a job, but not longer than the client does, and not on too many of the server's threads.
-
-        Raises:
-            StillRunning: The wait is over, the work goes on.
-            PumasError: Whatever the work raised.
-        """
-        if not self.long_calls.acquire(blocking=False):
-            raise StillRunning(job)
-        try:
-            timeout = self.job_wait_s
-            if self.wait_until is not None:
-                timeout = min(timeout, max(0.0, self.wait_until - monotonic()))
-            return job.result(timeout)
-        except TimeoutError as exc:
-            raise StillRunning(job) from exc
-        finally:
-            self.long_calls.release()
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One row of the table."""
-
-    name: str
-    call: Callable[[Session, Any], Struct | PiecedText]
-    summary: str
-    result: type[Struct]
-    params: type[Struct] = params.NoParams
-    failure: Mapping[str, object] = field(default_factory=dict)
-    """What an answer with `success: false` holds besides `error`."""
 
 
 def _get_models(session: Session, _: params.NoParams) -> Struct | PiecedText:
@@ -372,7 +312,7 @@ _ROWS = (
     Method(
         "delete_model",
         _delete_model,
-        "Moves a model to the library's trash; one that links of apps lead to is refused.",
+        "Moves a model to the library's trash, once the links that lead to it are removed.",
         responses.TrashedModelResponse,
         params.ModelParams,
     ),
@@ -460,4 +400,4 @@ _ROWS = (
     ),
 )
 
-METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
+METHODS: dict[str, Method] = {row.name: row for row in (*_ROWS, *LINK_ROWS)}

@@ -50,6 +50,46 @@ class ModelParams(Struct, frozen=True, kw_only=True):
     model_id: str
 
 
+class VersionParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on the links of one version."""
+
+    version_tag: str
+
+
+class HealthParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_link_health`."""
+
+    version_tag: str | None = None
+
+
+class IncrementalSyncParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `sync_models_incremental`."""
+
+    version_tag: str
+    model_ids: list[str]
+
+
+class ResolutionsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `sync_with_resolutions`."""
+
+    version_tag: str
+    resolutions: dict[str, str]
+
+
+class AppParams(Struct, frozen=True, kw_only=True):
+    """Parameters of methods on one app."""
+
+    app_id: str = "comfyui"
+
+
+class ExclusionParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `set_model_link_exclusion`."""
+
+    model_id: str
+    app_id: str
+    excluded: bool
+
+
 class EditModelParams(Struct, frozen=True, kw_only=True):
     """Parameters of `edit_model`: what is not given stays as it is."""
 

@@ -25,7 +25,7 @@ from pumas.config import SERVER_THREADS, Config
 from pumas.errors import InvalidInput, PortInUse
 from pumas.rpc.app import create_app
 from pumas.rpc.guard import Guard, is_loopback_address
-from pumas.rpc.methods import Session
+from pumas.rpc.session import Session
 from pumas.rpc.workers import SHORT_S, Workers
 
 logger = logging.getLogger(__name__)

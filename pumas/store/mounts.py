@@ -19,6 +19,14 @@ def is_far(folder: Path) -> bool:
         return False
 
 
+def kind_of_folder(folder: Path | str) -> str:
+    """Type of the file system that a folder lies on, such as `ext4`; empty where that can't be told."""
+    try:
+        return kind_of_mount(os.path.realpath(folder), _mounts())
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
 def mounted_in(folder: Path) -> Path | None:
     """A place inside a folder where something else is mounted; None where there is none, or that can't be told."""
     inside = f"{os.path.realpath(folder)}/"

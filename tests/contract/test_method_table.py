@@ -21,6 +21,8 @@ _OURS = {"list_jobs", "get_job", "cancel_job", "classify_model_import_paths"} | 
     "list_trash",
     "restore_from_trash",
     "empty_trash",
+    "set_model_link_exclusion",
+    "get_link_exclusions",
 }
 
 
@@ -47,7 +49,7 @@ def test_discover_lists_all_and_says_what_is_available(serve, fixture_root):
     assert set(_CONTRACT) | _OURS | {"rpc.discover"} == set(by_name)
     assert by_name["search_models_fts"]["params"][0]["name"] == "query"
     assert by_name["search_models_fts"]["x-available"] is True
-    assert by_name["get_link_health"]["x-available"] is False
+    assert by_name["launch_version"]["x-available"] is False
     for method in by_name.values():
         reference = method.get("result", {}).get("schema", {}).get("$ref")
         assert reference is None or reference.rsplit("/", 1)[1] in answer["components"]["schemas"]

@@ -17,8 +17,8 @@ from support.roots import write_model
 
 from pumas import PumasApi
 from pumas.rpc.dispatch import handle
-from pumas.rpc.methods import Session
 from pumas.rpc.pieced import PiecedText
+from pumas.rpc.session import Session
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from support.headers import Gguf
 
 from pumas import PumasApi
 from pumas.rpc.dispatch import handle
-from pumas.rpc.methods import Session
+from pumas.rpc.session import Session
 
 LLAMA = Gguf().file([("general.architecture", "string", "llama")])
 

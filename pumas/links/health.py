@@ -1,0 +1,226 @@
+"""Whether links are sound, and removing those that are not (`library.md` §10).
+
+A row is broken if, whichever holds first, nothing lies at its target, a link there leads nowhere, or the file of the
+model is gone. An orphan is a link in the models folder of a version that no row tells of. Rows are read in order of
+their targets and joined to one walk of each models folder: no link is looked at by itself.
+
+Only links that are what their row says are ever unlinked, and of orphans those that lead into the library; a row whose
+target lies outside the launcher root belongs to another place, and nothing is done at that.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pumas_native
+
+from pumas.errors import shown
+from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
+from pumas.links.places import Places, is_inside
+from pumas.links.registry import LinkRegistry, rows_leading_to
+from pumas.links.steps import settle_left
+from pumas.links.targets import is_linked, link_text
+from pumas.links.walk import BROKEN, LINK, WalkedTree
+from pumas.store.paths import Layout
+
+_Reason = Literal["target_missing", "leads_nowhere", "source_missing"]
+_BY_TARGET = "SELECT link_id, model_id, source_path, target_path, is_external FROM links ORDER BY target_path"
+
+
+def check_links(layout: Layout, models: Path | None, *, cancel: pumas_native.CancelToken | None = None) -> LinkHealth:
+    """Check all rows of the register, and the links in one models folder.
+
+    Args:
+        layout: The root.
+        models: The models folder whose orphans are looked for; it need not exist.
+        cancel: Looked at between folders.
+
+    Raises:
+        Damaged: The register is damaged.
+        Unavailable: It, or a folder, can't be read.
+    """
+    found = _Check(layout, models, cancel)
+    LinkRegistry(layout.library).read(found.join, missing=None)
+    return LinkHealth(
+        total_count=found.total,
+        broken=tuple(sorted(found.broken, key=lambda one: one.link_id)),
+        orphans=tuple(found.orphans()),
+        external_count=found.external,
+        foreign_count=found.foreign,
+    )
+
+
+@dataclass
+class _Check:
+    layout: Layout
+    models: Path | None
+    cancel: pumas_native.CancelToken | None
+    broken: list[BrokenLink] = field(default_factory=list)
+    total: int = 0
+    external: int = 0
+    foreign: int = 0
+
+    def __post_init__(self) -> None:
+        self._trees: dict[str, WalkedTree] = {}
+        self._library = WalkedTree(self.layout.library, cancel=self.cancel)
+        self._registered = bytearray()
+        self._real: dict[str, str] = {}
+        self._real_models = "" if self.models is None else os.path.realpath(self.models)
+        if self.models is not None:
+            self._registered = bytearray(len(self._tree(str(self.models)).kinds))
+
+    def _tree(self, folder: str) -> WalkedTree:
+        if folder not in self._trees:
+            self._trees[folder] = WalkedTree(Path(folder), links=True, cancel=self.cancel)
+        return self._trees[folder]
+
+    def join(self, db: sqlite3.Connection) -> None:
+        """Compare each row with what was walked; may be begun again."""
+        self.broken, self.total, self.external, self.foreign = [], 0, 0, 0
+        for link_id, model_id, source, target, is_external in db.execute(_BY_TARGET):
+            self.total += 1
+            self.external += bool(is_external)
+            reason = self._reason(source, target)
+            if reason is not None:
+                self.broken.append(
+                    BrokenLink(
+                        link_id=link_id, target_path=target, source_path=source, model_id=model_id, reason=reason
+                    )
+                )
+
+    def _reason(self, source: str, target: str) -> _Reason | None:
+        place = self._place(target)
+        if place is None:
+            self.foreign += not is_inside(target, str(self.layout.root))
+            return _looked_at(source, target)
+        folder, below = place
+        tree = self._tree(folder)
+        entry = tree.find(below)
+        if entry is None:  # it may lie behind a link, which the walk does not follow
+            return None if os.path.lexists(target) else "target_missing"
+        if folder == str(self.models):
+            self._registered[entry] = 1
+        if tree.kinds[entry] == LINK and tree.states[entry] in BROKEN:
+            return "leads_nowhere"
+        return None if self._has_source(source) else "source_missing"
+
+    def _place(self, target: str) -> tuple[str, str] | None:
+        """The walked folder that a target lies in, and its path there."""
+        folder = models_folder_of(self.layout, target)
+        if self.models is not None and folder != str(self.models):
+            # A row may name the folder otherwise, by a link above it: its link must not pass for an orphan.
+            parent, _, name = target.rpartition(os.sep)
+            if parent not in self._real:
+                self._real[parent] = os.path.realpath(parent)
+            if is_inside(self._real[parent], self._real_models):
+                return str(self.models), os.path.relpath(f"{self._real[parent]}/{name}", self._real_models)
+        return None if folder is None else (folder, target[len(folder) + 1 :])
+
+    def _has_source(self, source: str) -> bool:
+        library = f"{self.layout.library}{os.sep}"
+        if source.startswith(library) and self._library.find(source[len(library) :]) is not None:
+            return True
+        return os.path.exists(source)
+
+    def orphans(self) -> Iterator[str]:
+        """Links that no row tells of."""
+        if self.models is None:
+            return
+        tree = self._tree(str(self.models))
+        paths = (tree.path(entry) for entry in tree.links() if not self._registered[entry])
+        yield from sorted(f"{self.models}/{path}" for path in paths)
+
+
+def models_folder_of(layout: Layout, target: str) -> str | None:
+    """The models folder of the version that a target lies in; None of one that lies in none of this root's."""
+    root = f"{layout.root}{os.sep}"
+    parts = target[len(root) :].split(os.sep, 3) if target.startswith(root) else []
+    is_in_models = len(parts) == len(("versions", "tag", "models", "rest")) and parts[2] == "models"
+    return f"{root}{os.sep.join(parts[:3])}" if is_in_models and parts[0].endswith("-versions") else None
+
+
+def _looked_at(source: str, target: str) -> _Reason | None:
+    if not os.path.lexists(target):
+        return "target_missing"
+    if os.path.islink(target) and not os.path.exists(target):
+        return "leads_nowhere"
+    return None if os.path.exists(source) else "source_missing"
+
+
+def clean_links(layout: Layout) -> CleanReport:
+    """Remove broken links that are what their row says, and the rows of all that are broken.
+
+    Raises:
+        Damaged, Unavailable, NoSpace: The register can't be read or written; nothing was done then.
+    """
+    registry = LinkRegistry(layout.library)
+    if not registry.path.exists():
+        return CleanReport(removed=0)
+    with registry.changes() as changes:
+        settle_left(changes, layout)
+        broken = {one.link_id for one in check_links(layout, None).broken}
+        rows = [row for row in changes.rows() if row.link_id in broken] if broken else []
+        if rows:
+            changes.back_up()
+        return _remove(layout, rows, changes.forget)
+
+
+def remove_links_of(layout: Layout, model_id: str) -> CleanReport:
+    """Remove the links to a model, and all its rows; what lies at a target and is no link of ours stays.
+
+    Raises:
+        Damaged, Unavailable, NoSpace: The register can't be read or written; nothing was done then.
+    """
+    registry = LinkRegistry(layout.library)
+    folder = str(layout.library / model_id)
+    if not registry.read(lambda db: rows_leading_to(db, model_id, folder), missing=list[Link]()):
+        return CleanReport(removed=0)
+    with registry.changes() as changes:
+        settle_left(changes, layout)
+        return _remove(layout, changes.read(lambda db: rows_leading_to(db, model_id, folder)), changes.forget)
+
+
+def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int]], None]) -> CleanReport:
+    """Unlink what is ours, then forget the rows: a row whose link is gone already is forgotten the next time."""
+    removed, problems, done = 0, [], list[int]()
+    for row in rows:
+        try:
+            if is_inside(row.target_path, str(layout.root)) and is_linked(row):
+                os.unlink(row.target_path)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            problems.append(f"{shown(row.target_path)} could not be removed: {exc.strerror}")
+            continue
+        removed += not os.path.lexists(row.target_path)
+        done.append(row.link_id)
+    forget(done)
+    return CleanReport(removed=removed, forgotten=len(done), problems=tuple(problems))
+
+
+def remove_orphans(layout: Layout, models: Path) -> CleanReport:
+    """Remove links in a models folder that lead into the library and that no row tells of; all others stay.
+
+    Raises:
+        Damaged, Unavailable, NoSpace: The register, or the folder, can't be read; nothing was done then.
+    """
+    removed, problems = 0, []
+    places = Places(layout.library, models)
+    with LinkRegistry(layout.library).changes() as changes:
+        settle_left(changes, layout)
+        for target in check_links(layout, models).orphans:
+            text = link_text(target)
+            if text is None or not places.leads_into_library(target, text):
+                continue
+            try:
+                os.unlink(target)
+            except OSError as exc:
+                problems.append(f"{shown(target)} could not be removed: {exc.strerror}")
+            else:
+                removed += 1
+    return CleanReport(removed=removed, problems=tuple(problems))
