@@ -68,7 +68,7 @@ def test_cascade(case_id, case, tmp_path):
     }
     root = LinkRoot(tmp_path, given)
     register(root, [("diffusion/f/M", source, f"c/{name}", False) for name in ("a", "b", "none", "c")])
-    register(root, [("diffusion/f/N", source, "c/z", False)])
+    register(root, [("diffusion/f/N", "diffusion/f/N/n.safetensors", "c/z", False)])
     removed = remove_links_of(root.layout, "diffusion/f/M").removed
     ours = {
         "removed": removed,

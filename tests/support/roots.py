@@ -17,6 +17,10 @@ def copy_fixture_root(target: Path) -> Path:
     manifest = json.loads((FIXTURES / "manifest.json").read_text())
     for folder in manifest["empty_folders"]:
         (target / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in manifest["links"].items():
+        link = target / name.removeprefix("root/")
+        link.unlink(missing_ok=True)  # where the fixture can hold no links, their texts lie there as files
+        link.symlink_to(text)
     with closing(sqlite3.connect(target / "shared-resources" / "models" / "link_registry.db")) as db:
         for column in ("source_path", "target_path"):
             db.execute(f"UPDATE links SET {column} = replace({column}, '/LAUNCHER_ROOT', ?)", (str(target),))

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from support.drives import can_mount, fill_drive, mounted_drive, remount
@@ -275,22 +276,43 @@ def test_what_is_no_entry_is_left_alone(api, library):
     assert sorted(path.name for path in trash.iterdir()) == ["20260115T123456789012Z.mine", "notes", "notes.removing"]
 
 
-def test_links_that_lead_to_a_model_refuse_its_removal(fixture_root):
+def test_links_that_lead_to_a_model_go_before_it(fixture_root):
     library = fixture_root / "shared-resources/models"
-    registry = (library / "link_registry.db").read_bytes()
     with PumasApi(fixture_root, config=Config()) as api:
         plan = api.plan_removal("diffusion/sdxl/SDXLBase10")
         assert [(link.app_id, link.app_version) for link in plan.links] == [("comfyui", "0.6.0")] * 2 + [
             ("comfyui", "0.5.1")
         ] * 2
-        assert plan.refusal is not None
-        assert all(link.target_path.startswith(f"{fixture_root}/comfyui-versions") for link in plan.links)
-        with pytest.raises(Conflict, match=r"through links: .* and 1 more"):
+        assert plan.refusal is None
+        targets = [Path(link.target_path) for link in plan.links]
+        assert all(target.is_symlink() for target in targets)
+        other = targets[0].with_name("DreamShaper_8_pruned.safetensors")
+        _remove(api, "diffusion/sdxl/SDXLBase10")
+        assert not any(target.is_symlink() for target in targets)
+        assert other.is_symlink()
+        assert api.get_links_for_model("diffusion/sdxl/SDXLBase10") == []
+        assert not (library / "diffusion/sdxl/SDXLBase10").exists()
+
+
+def test_links_stay_when_the_model_cant_be_removed(fixture_root):
+    folder = fixture_root / "shared-resources/models/diffusion/sdxl/SDXLBase10"
+    (folder / "metadata.json.trashed").write_text("in the way")
+    with PumasApi(fixture_root, config=Config()) as api:
+        with pytest.raises(Conflict, match=r"metadata\.json\.trashed"):
             _remove(api, "diffusion/sdxl/SDXLBase10")
-        assert (library / "diffusion/sdxl/SDXLBase10/metadata.json").exists()
-        assert _remove(api, "audio/whisper/whisper-tiny").official_name == "whisper-tiny"
-    assert (library / "link_registry.db").read_bytes() == registry
-    assert not (library / "link_registry.db-wal").exists()
+        links = api.get_links_for_model("diffusion/sdxl/SDXLBase10")
+    assert len(links) == 4
+    assert all(Path(link.target_path).is_symlink() for link in links)
+
+
+def test_a_file_in_the_place_of_a_link_survives_the_removal_of_its_model(fixture_root):
+    with PumasApi(fixture_root, config=Config()) as api:
+        target = Path(api.plan_removal("diffusion/sdxl/SDXLBase10").links[0].target_path)
+        target.unlink()
+        target.write_text("of the user")
+        _remove(api, "diffusion/sdxl/SDXLBase10")
+        assert api.get_links_for_model("diffusion/sdxl/SDXLBase10") == []
+    assert target.read_text() == "of the user"
 
 
 @pytest.mark.parametrize("content", [b"no database at all", b"SQLite format 3\0" + b"\xff" * 5000])
