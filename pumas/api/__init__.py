@@ -65,6 +65,7 @@ class PumasApi(
         if (has_finished or self._is_unfilled()) and self._root.has_models:
             self.opening_refresh = self.refresh_models()
         self._settle_trash()
+        self._settle_links()
 
     def _is_unfilled(self) -> bool:
         """Whether there was no index, or the process that made it ended before it had filled it."""

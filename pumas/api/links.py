@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -281,6 +282,19 @@ class LinkOperations(ModelOperations):
         with system_errors("Listing the versions"):
             found = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         return sorted(name for name in found if valid_tag(name) == name)
+
+    def _settle_links(self) -> None:
+        """Have undone, or finished, what a killed process began to do with links."""
+        from pumas.links.registry import LinkRegistry  # noqa: PLC0415 - as above
+
+        registry = LinkRegistry(self._root.layout.library)
+        if not self._root.is_writable or not registry.path.exists():
+            return
+        from pumas.links.steps import has_left, settle_links  # noqa: PLC0415 - only where links were made
+
+        with suppress(PumasError):  # whoever changes links the next time is told
+            if has_left(registry):
+                self._root.jobs.submit("settle_links", lambda _: settle_links(self._root.layout))
 
     def _installed(self, app_id: str, tag: str) -> AppVersion:
         app = self._version(app_id, tag)

@@ -39,7 +39,7 @@ def remove(
 ) -> None:
     """Move a model to the trash of its library; `pumas trash restore` brings it back.
 
-    It takes room there until `pumas trash empty`. A model that apps use through links is not moved.
+    It takes room there until `pumas trash empty`. The links of apps that lead to it are removed first.
     """
     with opened(root, is_debug=debug) as api:
         if is_dry_run:

@@ -65,7 +65,11 @@ class Places:
         return self._folders[below]
 
     def _looked_at(self, below: str) -> LinkFolder | str:
-        path = f"{self.models}/{below}"
+        path = str(self.models)
+        for part in below.split("/"):
+            path = f"{path}/{part}"
+            if os.path.islink(path) and not os.path.isdir(path):
+                return f"{part} is a link that leads to no folder"
         # SECURITY: a link inside the models folder may lead anywhere; what counts is where the folder really is.
         real = os.path.realpath(path)
         if not is_inside(real, self.real_models):

@@ -362,6 +362,12 @@ def _rows(db: sqlite3.Connection, model_ids: Sequence[str] | None, app: tuple[st
     return [link_of(row) for row in found]
 
 
+def left_intent(db: sqlite3.Connection) -> int | None:
+    """The first intent that is there; None without any."""
+    found = db.execute("SELECT min(intent_id) FROM link_intents").fetchone() if _has(db, "link_intents") else None
+    return found[0] if found else None
+
+
 def rows_leading_to(db: sqlite3.Connection, model_id: str, folder: str) -> list[Link]:
     """Rows of a model, and of files below its folder under whatever id."""
     # Not LIKE: to it, `_` and `%` in a path stand for others.

@@ -32,7 +32,7 @@ import pumas_native
 from pumas.errors import Conflict, PumasError, Unavailable, shown, system_errors
 from pumas.linked import PlannedLink
 from pumas.links.places import Places
-from pumas.links.registry import Changes, Intent
+from pumas.links.registry import Changes, Intent, LinkRegistry, left_intent
 from pumas.links.targets import is_file_of, link_text
 from pumas.store.documents import make_folders, sync_folder
 from pumas.store.paths import Layout
@@ -91,6 +91,25 @@ def settle_left(changes: Changes, layout: Layout) -> int:
     _undo_all(changes, [intent for intent in left if not intent.is_settled])
     put_away(changes, layout, [intent for intent in left if intent.is_settled])
     return len(changes.left_intents())
+
+
+def has_left(registry: LinkRegistry) -> bool:
+    """Whether a process that was killed, or that is at work now, has begun to change links.
+
+    Raises:
+        Damaged, Unavailable: The register can't be read.
+    """
+    return registry.read(lambda db: left_intent(db) is not None, missing=False)
+
+
+def settle_links(layout: Layout) -> int:
+    """`settle_left` at the start of a process.
+
+    Raises:
+        Damaged, Unavailable, NoSpace: The register can't be read or written.
+    """
+    with LinkRegistry(layout.library).changes() as changes:
+        return settle_left(changes, layout)
 
 
 def put_away(changes: Changes, layout: Layout, intents: Sequence[Intent]) -> None:

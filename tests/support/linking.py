@@ -31,13 +31,34 @@ class LinkRoot:
     """A root with models, rules, and a version of an app with whatever lies in its models folder.
 
     From a sub-folder of the models folder it is as far to the library as in the recorded cases.
+
+    Args:
+        folder: Holds the root.
+        given: What is to be written there; nothing when it was.
+        version: Of the app.
     """
 
-    def __init__(self, folder: Path, given: dict[str, Any], *, version: str = "0.6.0") -> None:
+    def __init__(self, folder: Path, given: dict[str, Any] | None = None, *, version: str = "0.6.0") -> None:
         self.layout, _ = open_layout(folder / "root")
         self.library = self.layout.library
         self.models_folder = self.library.parent / "comfyui" / "models"
-        self.models_folder.mkdir(parents=True)
+        self.documents: dict[str, dict[str, Any]] = {}
+        if given is not None:
+            self.models_folder.mkdir(parents=True)
+            self._write(given)
+        for path in self.library.glob("*/*/*/metadata.json"):
+            self.documents[path.parent.relative_to(self.library).as_posix()] = json.loads(path.read_text("utf-8"))
+        self.app = AppVersion(
+            app_id="comfyui",
+            version=version,
+            library=self.library,
+            models=self.models_folder,
+            rules=self.layout.data / "config" / "model-library-translation",
+            link_name=normalize_filename,
+            overrides=lambda model_id: read_overrides(self.library, model_id),
+        )
+
+    def _write(self, given: dict[str, Any]) -> None:
         self.documents = {one["id"]: document_of(one) for one in given.get("models", [])}
         for one in given.get("models", []):
             if not one.get("gone"):
@@ -47,15 +68,6 @@ class LinkRoot:
             (rules / name).write_text(rule if isinstance(rule, str) else json.dumps(rule), encoding="utf-8")
         for path, what in given.get("app", {}).items():
             self._put(self.models_folder / path, what)
-        self.app = AppVersion(
-            app_id="comfyui",
-            version=version,
-            library=self.library,
-            models=self.models_folder,
-            rules=rules,
-            link_name=normalize_filename,
-            overrides=lambda model_id: read_overrides(self.library, model_id),
-        )
 
     @property
     def models(self) -> list[MappedModel]:
