@@ -15,6 +15,7 @@ from pumas.cli import (
     identify,
     imports,
     index,
+    links,
     models,
     remove,
     serve,
@@ -29,9 +30,10 @@ app = typer.Typer(
     # Plain help can be piped and read by a screen reader.
     rich_markup_mode=None,
 )
-for group in (serve.group, models.group, imports.group, edit.group, remove.group):
+for group in (serve.group, models.group, imports.group, edit.group, remove.group, links.group):
     app.add_typer(group)
 app.add_typer(remove.trash, name="trash")
+app.add_typer(links.links, name="links")
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
 for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):

