@@ -9,6 +9,7 @@ is looked for on the files, by `examine_root`, which opens nothing and writes no
     leftover              moving it to the quarantine, if its process is gone
     cache_damaged         moving it to the quarantine; it fills again
     index_damaged         moving it to the quarantine, and writing the index again
+    registry_damaged      its backup, if that is whole; the damaged bytes go to the quarantine
     index_missing, index_behind, index_search, index_foreign    writing the index again
 
 Everything else is only told: what a user made is theirs to judge. Model files are never touched.
@@ -17,16 +18,20 @@ Everything else is only told: what a user made is theirs to judge. Model files a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pumas.config import Config
-from pumas.errors import Unavailable, UnusableRoot, system_errors
+from pumas.errors import PumasError, Unavailable, UnusableRoot, system_errors
 from pumas.library.import_recovery import examine_imports
 from pumas.library.survey import DOCUMENT, Survey, changed_in_library, read_rows
 from pumas.library.trash_settle import examine_trash
+from pumas.links.registry import LinkRegistry
+from pumas.links.steps import has_left
 from pumas.models import DocumentRow, Finding
 from pumas.search.health import examine_index
 from pumas.store.cache_health import examine_cache
+from pumas.store.findings import note
 from pumas.store.health import (
     examine_document,
     examine_folders,
@@ -57,6 +62,7 @@ def examine_root(layout: Layout, config: Config) -> tuple[Finding, ...]:
         *examine_launcher_documents(layout),
         *_examine_models(layout),
         *examine_registry(layout.library / "link_registry.db"),
+        *_examine_intents(layout),
         *examine_cache(layout, config),
         *examine_tree(layout),
         *examine_trash(layout.library),
@@ -64,6 +70,18 @@ def examine_root(layout: Layout, config: Config) -> tuple[Finding, ...]:
         *examine_scratch(),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity == "note"))
+
+
+def _examine_intents(layout: Layout) -> Iterator[Finding]:
+    registry = LinkRegistry(layout.library)
+    with suppress(PumasError):  # told by `examine_registry`
+        if has_left(registry):
+            yield note(
+                "links_interrupted",
+                registry.path,
+                what="links are being changed, or a process that changed them was killed",
+                remedy="Opening the launcher root puts them right, if that process has ended.",
+            )
 
 
 class _Documents:

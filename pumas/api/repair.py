@@ -7,16 +7,21 @@ and the repair another process may have put things right.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pumas.errors import InvalidInput, PumasError, Unavailable, system_errors
+from pumas.links.registry import LinkRegistry
 from pumas.models import Finding, RefreshReport, Repair
 from pumas.search.health import examine_index
 from pumas.store.cache_health import examined_alone, removable_files
-from pumas.store.health import document_at
+from pumas.store.documents import sync_file, sync_folder
+from pumas.store.health import document_at, examine_registry
 from pumas.store.leftovers import document_of_leftover, is_abandoned
+from pumas.store.link_registry import registry_backup
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA, restore
 from pumas.store.paths import Layout, database_files, has_file, shows_another
@@ -68,6 +73,7 @@ class _Repairer:
             "document_damaged": self._restore,
             "leftover": self._remove_leftover,
             "cache_damaged": self._remove_cache,
+            "registry_damaged": self._restore_registry,
             **dict.fromkeys(_INDEX_KINDS, self._write_index),
             "index_damaged": self._replace_index,
         }
@@ -123,6 +129,28 @@ class _Repairer:
             for path in removable_files(folder):
                 moved_to = self._removal.move(path, "a damaged cache")
         return "it was moved to the quarantine; it fills again by itself", moved_to
+
+    def _restore_registry(self, path: Path) -> _Done:
+        self._refuse_read_only()
+        with LinkRegistry(self._layout.library).exclusive():
+            if not any(finding.kind == "registry_damaged" for finding in examine_registry(path)):
+                raise Unavailable("The register is not damaged any more; nothing was done")
+            backup = registry_backup(path)
+            written_at = datetime.fromtimestamp(backup.stat().st_mtime, UTC).isoformat(timespec="seconds")
+            copy = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+            with system_errors("Putting the backup of the register in its place"):
+                try:
+                    shutil.copyfile(backup, copy)
+                    sync_file(copy)
+                    moved_to = self._removal.move(path, "a damaged register of links")
+                    for companion in database_files(path)[1:]:
+                        if companion.exists():
+                            self._removal.move(companion, "it belongs to a damaged register of links")
+                    copy.replace(path)
+                    sync_folder(path.parent)
+                finally:
+                    copy.unlink(missing_ok=True)
+        return f"its backup of {written_at} was put in its place", moved_to
 
     def _replace_index(self, path: Path) -> _Done:
         moved_to = None

@@ -25,6 +25,7 @@ from typing import TypeVar
 from pumas.errors import Damaged, NoSpace, Unavailable, system_errors
 from pumas.linked import Link, PlannedLink
 from pumas.store.documents import sync_file, sync_folder
+from pumas.store.link_registry import registry_backup
 from pumas.store.reading import Hindered, Unsound, read_database
 from pumas.store.times import TimeForm, format_time
 
@@ -194,7 +195,7 @@ class Changes:
         """Write the register beside itself, if it holds anything; the last backup goes once this one is on disk."""
         if self._db.execute("SELECT 1 FROM links LIMIT 1").fetchone() is None:
             return
-        backup = backup_of(self._path)
+        backup = registry_backup(self._path)
         temporary = backup.with_name(f"{backup.name}.{os.getpid()}.tmp")
         with system_errors("Backing up the register of links"):
             try:
@@ -276,11 +277,16 @@ class LinkRegistry:
             Damaged: It is no such database; nothing was changed.
             Unavailable, NoSpace: It can't be opened or written, or another process has changed links for 30 s.
         """
-        with self._exclusive(), _sqlite_errors(self), closing(self._connected()) as db:
+        with self.exclusive(), _sqlite_errors(self), closing(self._connected()) as db:
             yield Changes(self.path, db)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
+        """Keep every other thread and process from changing links.
+
+        Raises:
+            Unavailable: Another one has changed links for 30 s, or the lock can't be taken.
+        """
         import filelock  # noqa: PLC0415 - 40 ms that only a writer pays
 
         with system_errors("Taking the lock of the links"):
@@ -317,11 +323,6 @@ class LinkRegistry:
             f"The register of links is damaged ({exc}); `pumas doctor --fix` puts its backup in its place",
             path=self.path,
         )
-
-
-def backup_of(path: Path) -> Path:
-    """Where the register lies as it was before the last bulk change."""
-    return path.with_name(f"{path.name}.bak")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pumas.errors import Damaged, PumasError, Unavailable
 from pumas.models import Finding
 from pumas.store.documents import read_backup, read_document
 from pumas.store.findings import note, problem, unreadable_folder
+from pumas.store.link_registry import has_whole_backup
 from pumas.store.metadata import METADATA, OVERRIDES, Document, find_documents, locate_in_model
 from pumas.store.paths import MADE_AT_START, Layout, shows_another
 from pumas.store.reading import Hindered, Unsound, check, read_database
@@ -126,17 +127,24 @@ def document_at(layout: Layout, path: Path) -> AnyDocument | None:
 
 
 def examine_registry(path: Path) -> Iterator[Finding]:
-    """`link_registry.db`: what it knows can't be made again, so it is only looked at."""
+    """`link_registry.db`: what it knows can't be made again; it is repaired by its backup only."""
     if not os.path.lexists(path):
         return
     try:
         read_database(path, lambda db: check(db, is_thorough=True))
     except Unsound as exc:
-        remedy = (
-            "It can't be made again from the files: put a copy of yours in its place, or save what sqlite3's "
-            "`.recover` finds in it; nothing repairs it for you."
-        )
-        yield problem("registry_damaged", path, what=f"the register of links is damaged: {exc}", remedy=remedy)
+        if is_restorable := has_whole_backup(path):
+            remedy = (
+                "`pumas doctor --fix` puts its backup in its place and keeps the damaged bytes; `pumas link APP` then "
+                "registers the links that were made since."
+            )
+        else:
+            remedy = (
+                "It can't be made again from the files, and there is no backup: put a copy of yours in its place, or "
+                "save what sqlite3's `.recover` finds in it; nothing repairs it for you."
+            )
+        what = f"the register of links is damaged: {exc}"
+        yield problem("registry_damaged", path, what=what, remedy=remedy, is_repairable=is_restorable)
     except Hindered as exc:
         yield hindered("registry", path, exc)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pumas.errors import Unavailable
 from pumas.organised import ModelLink
-from pumas.store.reading import Hindered, Unsound, read_database
+from pumas.store.reading import Hindered, Unsound, check, read_database
 
 _HAS_LINKS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'links'"
 # Not LIKE: to it, `_` and `%` in a path stand for others.
@@ -45,6 +45,24 @@ def links_to(registry: Path, model_id: str, folder: Path) -> tuple[ModelLink, ..
         ModelLink(target_path=str(target), app_id=str(app_id), app_version=str(version))
         for target, app_id, version in rows
     )
+
+
+def registry_backup(registry: Path) -> Path:
+    """Where the register lies as it was before the last bulk change."""
+    return registry.with_name(f"{registry.name}.bak")
+
+
+def has_whole_backup(registry: Path) -> bool:
+    """Whether the backup can be put in the place of the register."""
+    try:
+        return bool(read_database(registry_backup(registry), _is_whole))
+    except (Unsound, Hindered):
+        return False
+
+
+def _is_whole(db: sqlite3.Connection) -> bool:
+    check(db, is_thorough=True)
+    return db.execute(_HAS_LINKS).fetchone() is not None
 
 
 def _untellable(reason: str) -> Unavailable:

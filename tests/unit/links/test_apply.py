@@ -17,8 +17,9 @@ from pumas.linked import PlannedLink
 from pumas.links.apply import apply_links, preview_links, resolve_links, sync_links
 from pumas.links.health import check_links, remove_links_of
 from pumas.links.places import Places, link_type_in
-from pumas.links.registry import BULK, Intent, LinkRegistry, backup_of
+from pumas.links.registry import BULK, Intent, LinkRegistry
 from pumas.links.steps import carry_out
+from pumas.store.link_registry import registry_backup
 
 _RULES = {"comfyui_*_default.json": {"mappings": [{"target_subdir": "c", "patterns": ["*.bin"]}]}}
 
@@ -216,7 +217,7 @@ def test_a_damaged_register_stops_everything_before_it_begins(root):
 def test_a_bulk_change_is_preceded_by_a_backup(tmp_path):
     root = LinkRoot(tmp_path, {"models": [_model("A", *(f"{n}.bin" for n in range(BULK + 1)))], "configs": _RULES})
     _apply(root)
-    backup = backup_of(LinkRegistry(root.library).path)
+    backup = registry_backup(LinkRegistry(root.library).path)
     assert not backup.exists()  # there was nothing to keep
     for row in LinkRegistry(root.library).rows()[: BULK + 1]:
         os.unlink(row.target_path)
