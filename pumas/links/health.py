@@ -25,10 +25,12 @@ from pumas.links.places import Places, is_inside
 from pumas.links.registry import LinkRegistry, rows_leading_to
 from pumas.links.steps import settle_left
 from pumas.links.targets import is_linked, link_text
-from pumas.links.walk import BROKEN, LINK, WalkedTree
+from pumas.links.walk import BROKEN, WalkedTree
 from pumas.store.paths import Layout
 
 _Reason = Literal["target_missing", "leads_nowhere", "source_missing"]
+_Row = tuple[int, str, str, str, int]
+_ROWS = 10_000  # joined at once
 _BY_TARGET = "SELECT link_id, model_id, source_path, target_path, is_external FROM links ORDER BY target_path"
 
 
@@ -82,50 +84,80 @@ class _Check:
     def join(self, db: sqlite3.Connection) -> None:
         """Compare each row with what was walked; may be begun again."""
         self.broken, self.total, self.external, self.foreign = [], 0, 0, 0
-        for link_id, model_id, source, target, is_external in db.execute(_BY_TARGET):
-            self.total += 1
-            self.external += bool(is_external)
-            reason = self._reason(source, target)
-            if reason is not None:
-                self.broken.append(
-                    BrokenLink(
-                        link_id=link_id, target_path=target, source_path=source, model_id=model_id, reason=reason
-                    )
-                )
+        cursor = db.execute(_BY_TARGET)
+        while rows := cursor.fetchmany(_ROWS):
+            self.total += len(rows)
+            self.external += sum(1 for row in rows if row[4])
+            by_folder: dict[str | None, list[_Row]] = {}
+            folder, prefix = None, "\0"
+            for row in rows:
+                # Rows are in order of targets: the folder is mostly that of the one before.
+                if not row[3].startswith(prefix):
+                    folder = self._folder(row[3])
+                    prefix = "\0" if folder is None else f"{folder}{os.sep}"
+                by_folder.setdefault(folder, []).append(row)
+            for folder, some in by_folder.items():
+                if folder is None:
+                    self._join_others(some)
+                else:
+                    self._join_folder(folder, some)
 
-    def _reason(self, source: str, target: str) -> _Reason | None:
-        place = self._place(target)
-        if place is None:
-            self.foreign += not is_inside(target, str(self.layout.root))
-            return _looked_at(source, target)
-        folder, below = place
+    def _folder(self, target: str) -> str | None:
+        """The walked folder that a target lies in, as it is written."""
+        if self.models is not None and target.startswith(f"{self.models}{os.sep}"):
+            return str(self.models)
+        return models_folder_of(self.layout, target)
+
+    def _join_folder(self, folder: str, rows: Sequence[_Row]) -> None:
         tree = self._tree(folder)
-        entry = tree.find(below)
-        if entry is None:  # it may lie behind a link, which the walk does not follow
-            return None if os.path.lexists(target) else "target_missing"
-        if folder == str(self.models):
-            self._registered[entry] = 1
-        if tree.kinds[entry] == LINK and tree.states[entry] in BROKEN:
-            return "leads_nowhere"
-        return None if self._has_source(source) else "source_missing"
+        start = len(folder) + 1
+        entries = tree.find([row[3][start:] for row in rows])
+        sources = self._sources(rows)
+        is_asked = folder == str(self.models)
+        for row, entry, is_there in zip(rows, entries, sources, strict=True):
+            if is_asked and entry:
+                self._registered[entry] = 1
+            if not entry:  # it may lie behind a link, which the walk does not follow
+                self._add(row, None if os.path.lexists(row[3]) else "target_missing")
+            elif tree.states[entry] in BROKEN:
+                self._add(row, "leads_nowhere")
+            elif not is_there and not os.path.exists(row[2]):
+                self._add(row, "source_missing")
 
-    def _place(self, target: str) -> tuple[str, str] | None:
-        """The walked folder that a target lies in, and its path there."""
-        folder = models_folder_of(self.layout, target)
-        if self.models is not None and folder != str(self.models):
-            # A row may name the folder otherwise, by a link above it: its link must not pass for an orphan.
-            parent, _, name = target.rpartition(os.sep)
-            if parent not in self._real:
-                self._real[parent] = os.path.realpath(parent)
-            if is_inside(self._real[parent], self._real_models):
-                return str(self.models), os.path.relpath(f"{self._real[parent]}/{name}", self._real_models)
-        return None if folder is None else (folder, target[len(folder) + 1 :])
-
-    def _has_source(self, source: str) -> bool:
+    def _sources(self, rows: Sequence[_Row]) -> Sequence[int]:
+        """For each row the entry of its source in the library, 0 where that has none."""
         library = f"{self.layout.library}{os.sep}"
-        if source.startswith(library) and self._library.find(source[len(library) :]) is not None:
-            return True
-        return os.path.exists(source)
+        start = len(library)
+        return self._library.find([row[2][start:] if row[2].startswith(library) else "" for row in rows])
+
+    def _join_others(self, rows: Sequence[_Row]) -> None:
+        for row in rows:
+            target = row[3]
+            if not is_inside(target, str(self.layout.root)):
+                self.foreign += 1
+            self._mark_alias(target)
+            self._add(row, _looked_at(row[2], target))
+
+    def _mark_alias(self, target: str) -> None:
+        """A row may name the models folder otherwise, by a link above it: its link must not pass for an orphan."""
+        if self.models is None:
+            return
+        parent, _, name = target.rpartition(os.sep)
+        if parent not in self._real:
+            self._real[parent] = os.path.realpath(parent)
+        real = self._real[parent]
+        if is_inside(real, self._real_models):
+            below = os.path.relpath(f"{real}/{name}", self._real_models)
+            entry = self._tree(str(self.models)).find([below])[0]
+            if entry:
+                self._registered[entry] = 1
+
+    def _add(self, row: _Row, reason: _Reason | None) -> None:
+        if reason is not None:
+            link_id, model_id, source, target, _ = row
+            self.broken.append(
+                BrokenLink(link_id=link_id, target_path=target, source_path=source, model_id=model_id, reason=reason)
+            )
 
     def orphans(self) -> Iterator[str]:
         """Links that no row tells of."""

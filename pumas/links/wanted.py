@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pumas.linked import PlannedLink
 from pumas.links.mapping import Rule, name_problem
 from pumas.links.places import LinkFolder, Places
 from pumas.links.selection import MappedModel, range_for, version_allowed
-from pumas.links.walk import FOLDER, LINK, WalkedTree
+from pumas.links.walk import LINK, WalkedTree
 
 _NEVER = frozenset({"metadata.json", "overrides.json"})
 _LONGEST_PATH = 4000  # of the 4096 that a system takes: the link has a longer name while it is made
@@ -54,39 +54,36 @@ class ModelFiles:
 
     def __init__(self, library: Path, models: Sequence[MappedModel], cancel: pumas_native.CancelToken | None) -> None:
         self._library = library
-        self._cancel = cancel
-        self._tree = WalkedTree(library, cancel=cancel) if len(models) > _FEW else None
         self._files: dict[str, list[str]] = {}
+        ids = [model.model_id for model in models]
+        if len(ids) > _FEW:
+            self._take(WalkedTree(library, cancel=cancel), ids)
+            return
+        for model_id in ids:
+            if is_plain_folder(library / model_id, library):
+                tree = WalkedTree(library / model_id, cancel=cancel)
+                self._files[model_id] = list(self._wanted(model_id, tree, tree.files()))
+
+    def _take(self, tree: WalkedTree, ids: Sequence[str]) -> None:
+        for model_id, files in tree.files_by_folder(ids).items():
+            self._files[model_id] = list(self._wanted(model_id, tree, files))
 
     def of(self, model_id: str) -> list[str]:
         """Paths of a model's files below its folder; none when it has no folder."""
-        known = self._files.get(model_id)
-        if known is None:
-            known = self._files[model_id] = list(self._found(model_id))
-        return known
+        return self._files.get(model_id, [])
 
-    def _found(self, model_id: str) -> Iterator[str]:
-        folder = self._library / model_id
-        if self._tree is not None:
-            tree, at = self._tree, self._tree.find(model_id)
-        elif is_plain_folder(folder, self._library):
-            tree, at = WalkedTree(folder, cancel=self._cancel), 0
-        else:
-            return
-        if at is None or not tree.kinds or tree.kinds[at] != FOLDER:
-            return
-        for path, entry in tree.files_below(at):
+    def _wanted(self, model_id: str, tree: WalkedTree, files: Iterable[tuple[str, int]]) -> Iterator[str]:
+        for path, entry in files:
             if path.rpartition("/")[2] in _NEVER:
                 continue
-            if tree.kinds[entry] != LINK or os.path.isfile(f"{folder}/{path}"):
+            if tree.kinds[entry] != LINK or os.path.isfile(f"{self._library}/{model_id}/{path}"):
                 yield path
 
 
 def is_plain_folder(folder: Path, library: Path) -> bool:
     """Whether a model's folder is there and no link stands on the way to it."""
-    return folder.is_dir() and os.path.realpath(folder) == os.path.join(
-        os.path.realpath(library), os.path.relpath(folder, library)
-    )
+    real = os.path.join(os.path.realpath(library), os.path.relpath(folder, library))
+    return folder.is_dir() and os.path.realpath(folder) == real
 
 
 @dataclass

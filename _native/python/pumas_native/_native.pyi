@@ -53,11 +53,13 @@ class Tree:
         """u64 (`Q`): number of the device that holds the inode, as `st_dev`; 0 on Windows."""
     @property
     def link_states(self) -> bytes:
-        """One byte an entry: what following a link comes to, as the system resolves it; empty without `links`.
+        """One byte an entry: what following a link comes to, as the system resolves it; empty without `links` or
+        `link_states`.
 
         0   not a link
         t   something inside the tree, whether it was reported or not
         x   something outside the tree
+        y   something, of a walk that was asked for `link_states` only
         b   broken: a part of the way is missing or is no folder
         o   a loop: the system gives up (a link to itself, links in a ring, a chain over its limit: ELOOP), or the
             target is a folder that holds the link, however far up, in the tree or above it. Two folders with a link
@@ -87,6 +89,11 @@ class Tree:
         """What could not be looked at: path below the root, and why.
 
         The reasons are `vanished`, `unreadable`, `not-utf8` and `too-deep`.
+        """
+    def find(self, paths: Sequence[str]) -> bytes:
+        """u32 (`I`) for each path below the root, `/` between parts: its entry; 0 where there is none.
+
+        Without the GIL; nothing on the disk is looked at, and links are not followed.
         """
     def name(self, index: int) -> str:
         """Last part of an entry's path; raises IndexError outside the columns."""
@@ -170,6 +177,7 @@ def scan_tree(
     leaf_marker: str | None = None,
     names_only: bool = False,
     links: bool = False,
+    link_states: bool = False,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
     cancel: CancelToken | None = None,
@@ -183,6 +191,7 @@ def scan_tree(
         leaf_marker: Below the root, do not enter the folders of a folder that holds a file or link of this name.
         names_only: Leave the columns of the stat (`sizes`, times, `inodes`, `devices`) empty and save it.
         links: Fill `link_states`, `link_targets`, `link_counts`, `hard_link_groups`; a few calls per link, none else.
+        link_states: Without `links`: fill `link_states` alone, by one stat per link.
         workers: Threads; one per core (at most 8) when not given.
         progress: Called with the entries seen so far, at most 20 times a second, in the calling thread.
         cancel: Looked at between folders.

@@ -1,6 +1,6 @@
 //! `scan_tree` for Python.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use pyo3::exceptions::PyIndexError;
@@ -97,6 +97,16 @@ impl Tree {
         self.tree.problems.iter().map(|problem| (problem.path.clone(), problem.reason)).collect()
     }
 
+    #[allow(clippy::needless_pass_by_value)] // what Python hands over is converted once
+    fn find<'py>(&self, py: Python<'py>, paths: Vec<String>) -> PyResult<Bound<'py, PyBytes>> {
+        let tree = &self.tree;
+        let found = py.detach(|| {
+            let entry = |path: &String| tree.find(path.split('/').map(OsStr::new)).unwrap_or(0);
+            paths.iter().map(entry).collect::<Vec<_>>()
+        });
+        bytes_of(py, &found, u32::to_ne_bytes)
+    }
+
     fn name(&self, index: usize) -> PyResult<&str> {
         self.check(index)?;
         Ok(self.tree.name(index))
@@ -118,8 +128,8 @@ impl Tree {
 }
 
 #[pyfunction]
-#[pyo3(signature = (root, *, names=None, skip_hidden=false, leaf_marker=None, names_only=false, links=false, workers=None, progress=None, cancel=None))]
-#[allow(clippy::too_many_arguments)] // keyword arguments of one Python function
+#[pyo3(signature = (root, *, names=None, skip_hidden=false, leaf_marker=None, names_only=false, links=false, link_states=false, workers=None, progress=None, cancel=None))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // keyword arguments of one Python function
 pub fn scan_tree(
     py: Python<'_>,
     root: PathBuf,
@@ -128,12 +138,13 @@ pub fn scan_tree(
     leaf_marker: Option<OsString>,
     names_only: bool,
     links: bool,
+    link_states: bool,
     workers: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
     cancel: Option<CancelToken>,
 ) -> PyResult<Tree> {
     let names = names.unwrap_or_default();
-    let options = scan::Options { names, skip_hidden, leaf_marker, names_only, links };
+    let options = scan::Options { names, skip_hidden, leaf_marker, names_only, links, link_states };
     let workers = workers.unwrap_or_else(default_workers);
     let tree = run(py, progress, cancel, move |control| {
         scan::scan_tree(&root, &options, workers, control).map_err(Failure::from)

@@ -17,6 +17,8 @@ pub enum State {
     Inside = b't',
     /// Something outside the tree.
     Outside = b'x',
+    /// Something; whether inside or outside was not asked.
+    There = b'y',
     /// Nothing: a part of the way is missing or is no folder.
     Broken = b'b',
     /// No end: the system gives up (`ELOOP`: a link to itself, links in a ring, a chain over its
@@ -31,7 +33,7 @@ pub enum State {
 ///
 /// Returns `None` when cancelled.
 pub fn resolve(tree: &Tree, root: &Path, workers: usize, control: &Control) -> Option<(Vec<u8>, Vec<u32>)> {
-    let links: Vec<usize> = (0..tree.len()).filter(|at| tree.kinds[*at] == Kind::Link as u8).collect();
+    let links = links_of(tree);
     let of_folders: Vec<&[usize]> = links.chunk_by(|a, b| tree.parents[*a] == tree.parents[*b]).collect();
     let resolved = parallel::map(&of_folders, workers, control, |links| resolve_folder(tree, root, links))?;
     let mut states = vec![0; tree.len()];
@@ -41,6 +43,31 @@ pub fn resolve(tree: &Tree, root: &Path, workers: usize, control: &Control) -> O
         targets[index] = target.unwrap_or(targets[index]);
     }
     Some((states, targets))
+}
+
+/// States of all entries by one stat a link: whether anything is there, not where.
+///
+/// Returns `None` when cancelled.
+pub fn look(tree: &Tree, root: &Path, workers: usize, control: &Control) -> Option<Vec<u8>> {
+    let links = links_of(tree);
+    let of_folders: Vec<&[usize]> = links.chunk_by(|a, b| tree.parents[*a] == tree.parents[*b]).collect();
+    let looked = parallel::map(&of_folders, workers, control, |links| {
+        let folder = root.join(tree.path(tree.parents[links[0]] as usize));
+        let state = |index: &usize| match fs::metadata(folder.join(tree.name(*index))) {
+            Ok(_) => State::There,
+            Err(error) => state_of(&error),
+        };
+        links.iter().map(state).collect::<Vec<_>>()
+    })?;
+    let mut states = vec![0; tree.len()];
+    for (index, state) in links.into_iter().zip(looked.into_iter().flatten()) {
+        states[index] = state as u8;
+    }
+    Some(states)
+}
+
+fn links_of(tree: &Tree) -> Vec<usize> {
+    (0..tree.len()).filter(|at| tree.kinds[*at] == Kind::Link as u8).collect()
 }
 
 /// Resolves the links that lie in one folder.

@@ -35,6 +35,7 @@ pub enum ScanError {
 
 /// What a walk reports and where it goes.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent switches, each named where it is set
 pub struct Options {
     /// Report only files and links of these names (folders always); all when empty.
     pub names: Vec<OsString>,
@@ -46,6 +47,8 @@ pub struct Options {
     pub names_only: bool,
     /// Fill the columns of links: where they lead, and what is hard-linked.
     pub links: bool,
+    /// Fill the column of states alone, by one stat a link: whether anything is there.
+    pub link_states: bool,
 }
 
 impl Options {
@@ -70,6 +73,8 @@ pub fn scan_tree(
         let resolved = links::resolve(&tree, &root, workers, control).ok_or(ScanError::Cancelled)?;
         (tree.link_states, tree.link_targets) = resolved;
         tree.hard_link_groups = hard_links::groups(&tree);
+    } else if options.link_states {
+        tree.link_states = links::look(&tree, root, workers, control).ok_or(ScanError::Cancelled)?;
     }
     Ok(tree)
 }

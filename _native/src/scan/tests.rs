@@ -42,6 +42,7 @@ fn options_narrow_the_walk() {
         leaf_marker: Some("metadata.json".into()),
         names_only: true,
         links: false,
+        link_states: false,
     };
     let tree = scan_tree(&root, &options, 2, &Control::default()).unwrap();
     assert_eq!(
@@ -208,5 +209,11 @@ fn links_are_resolved_and_hard_links_grouped() {
     assert_eq!(tree.hard_link_groups[at("llm/qwen/B/model.gguf")], 1);
     assert_eq!(tree.hard_link_groups.iter().sum::<u32>(), 2);
     assert_eq!(tree.link_counts[at("hard")], 2);
+    let options = Options { link_states: true, names_only: true, ..Options::default() };
+    let states = scan_tree(&root, &options, 2, &Control::default()).unwrap();
+    let states: Vec<char> = ["llm/qwen/inside", "above", "outside", "self", "no-folder"]
+        .map(|path| states.link_states[at(path)] as char)
+        .into();
+    assert_eq!(states, ['y', 'y', 'y', 'o', 'b']);
     fs::remove_dir_all(root).unwrap();
 }

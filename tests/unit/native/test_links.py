@@ -69,10 +69,31 @@ def _expected_groups(tree: pumas_native.Tree, root) -> list[int]:
     return groups
 
 
+def _check_states_alone(resolved: pumas_native.Tree, root) -> None:
+    """Asked for states alone, a walk tells whether `os.stat` finds anything."""
+    tree = pumas_native.scan_tree(root, link_states=True, names_only=True, workers=2)
+    assert (len(tree), tree.kinds, tree.link_targets, tree.hard_link_groups) == (
+        len(resolved),
+        resolved.kinds,
+        b"",
+        b"",
+    )
+    for index, state in enumerate(tree.link_states):
+        if tree.kinds[index] != ord("l"):
+            assert state == 0
+            continue
+        full = chr(resolved.link_states[index])
+        is_there = os.path.exists(os.path.join(root, tree.path(index)))
+        assert chr(state) == ("y" if is_there else full)
+
+
 def _check(root) -> dict[str, tuple[str, str]]:
     tree = pumas_native.scan_tree(root, links=True, workers=2)
     found = _links(tree)
     assert found == _expected(root)
+    _check_states_alone(tree, root)
+    paths = [tree.path(index) for index in range(1, len(tree))]
+    assert list(memoryview(tree.find([*paths, "", "nowhere"])).cast("I")) == [*range(1, len(tree)), 0, 0]
     assert list(memoryview(tree.hard_link_groups).cast("I")) == _expected_groups(tree, root)
     statuses = [os.lstat(os.path.join(root, tree.path(index))) for index in range(len(tree))]
     assert list(memoryview(tree.link_counts).cast("Q")) == [status.st_nlink for status in statuses]
