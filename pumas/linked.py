@@ -66,6 +66,8 @@ class LinkPlan(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     """What is wrong with rules; those rules make no links."""
+    has_rules: bool = True
+    """Whether any document is for the version."""
 
 
 class SyncReport(Record, frozen=True, kw_only=True):

@@ -15,9 +15,8 @@ import msgspec
 from pumas.errors import Conflict, InvalidInput, PumasError, shown
 from pumas.jobs import Progress
 from pumas.linked import LinkPlan, PlannedLink, SyncReport
-from pumas.links.mapping import read_rules
 from pumas.links.places import Places
-from pumas.links.preview import plan_links
+from pumas.links.preview import no_rules, plan_links
 from pumas.links.registry import BULK, Changes, Intent, LinkRegistry
 from pumas.links.selection import MappedModel
 from pumas.links.steps import carry_out, free_name, put_away, settle_left
@@ -108,8 +107,8 @@ def resolve_links(
         conflicts = (*plan.to_replace, *plan.conflicts)
         report = _carry_out(changes, app, msgspec.structs.replace(plan, to_replace=(), conflicts=()))
         outcomes = [_resolve(changes, layout, app, one, resolutions.get(one.model_id, "skip")) for one in conflicts]
-        if not read_rules(app.rules, app.app_id, app.version).is_found:
-            outcomes.append(plan.errors[-1])
+        if not plan.has_rules:
+            outcomes.append(no_rules(app))
     counts = {word: outcomes.count(word) for word in _RESOLUTIONS}
     return msgspec.structs.replace(
         report,

@@ -1,8 +1,8 @@
 """Whether links are sound, and removing those that are not (`library.md` §10).
 
 A row is broken if, whichever holds first, nothing lies at its target, a link there leads nowhere, or the file of the
-model is gone. An orphan is a link in the models folder of a version that no row tells of. Rows are read in order of
-their targets and joined to one walk of each models folder: no link is looked at by itself.
+model is gone. An orphan is a link in the models folder of a version that no row tells of. Rows are joined to one walk
+of each models folder and one of the library: no link is looked at by itself.
 
 Only links that are what their row says are ever unlinked, and of orphans those that lead into the library; a row whose
 target lies outside the launcher root belongs to another place, and nothing is done at that.
@@ -21,7 +21,7 @@ import pumas_native
 
 from pumas.errors import shown
 from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
-from pumas.links.places import Places, is_inside
+from pumas.links.places import Places, is_in_reach, is_inside, models_folder_of
 from pumas.links.registry import LinkRegistry, rows_leading_to
 from pumas.links.steps import settle_left
 from pumas.links.targets import is_linked, link_text
@@ -31,7 +31,8 @@ from pumas.store.paths import Layout
 _Reason = Literal["target_missing", "leads_nowhere", "source_missing"]
 _Row = tuple[int, str, str, str, int]
 _ROWS = 10_000  # joined at once
-_BY_TARGET = "SELECT link_id, model_id, source_path, target_path, is_external FROM links ORDER BY target_path"
+# PERF: in the order of the table; by target, each row would be looked up for itself (bench_links).
+_ROWS_OF_ALL = "SELECT link_id, model_id, source_path, target_path, is_external FROM links"
 
 
 def check_links(layout: Layout, models: Path | None, *, cancel: pumas_native.CancelToken | None = None) -> LinkHealth:
@@ -84,14 +85,14 @@ class _Check:
     def join(self, db: sqlite3.Connection) -> None:
         """Compare each row with what was walked; may be begun again."""
         self.broken, self.total, self.external, self.foreign = [], 0, 0, 0
-        cursor = db.execute(_BY_TARGET)
+        cursor = db.execute(_ROWS_OF_ALL)
         while rows := cursor.fetchmany(_ROWS):
             self.total += len(rows)
             self.external += sum(1 for row in rows if row[4])
             by_folder: dict[str | None, list[_Row]] = {}
             folder, prefix = None, "\0"
             for row in rows:
-                # Rows are in order of targets: the folder is mostly that of the one before.
+                # Those made together stand together: the folder is mostly that of the row before.
                 if not row[3].startswith(prefix):
                     folder = self._folder(row[3])
                     prefix = "\0" if folder is None else f"{folder}{os.sep}"
@@ -114,6 +115,9 @@ class _Check:
         entries = tree.find([row[3][start:] for row in rows])
         sources = self._sources(rows)
         is_asked = folder == str(self.models)
+        if not is_asked and self._shares_place(folder):
+            for row in rows:
+                self._mark_alias(row[3])
         for row, entry, is_there in zip(rows, entries, sources, strict=True):
             if is_asked and entry:
                 self._registered[entry] = 1
@@ -123,6 +127,15 @@ class _Check:
                 self._add(row, "leads_nowhere")
             elif not is_there and not os.path.exists(row[2]):
                 self._add(row, "source_missing")
+
+    def _shares_place(self, folder: str) -> bool:
+        """Whether the folder of another version is the one asked about, or lies in it, or holds it."""
+        if self.models is None:
+            return False
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        real = self._real[folder]
+        return is_inside(real, self._real_models) or is_inside(self._real_models, real)
 
     def _sources(self, rows: Sequence[_Row]) -> Sequence[int]:
         """For each row the entry of its source in the library, 0 where that has none."""
@@ -166,14 +179,6 @@ class _Check:
         tree = self._tree(str(self.models))
         paths = (tree.path(entry) for entry in tree.links() if not self._registered[entry])
         yield from sorted(f"{self.models}/{path}" for path in paths)
-
-
-def models_folder_of(layout: Layout, target: str) -> str | None:
-    """The models folder of the version that a target lies in; None of one that lies in none of this root's."""
-    root = f"{layout.root}{os.sep}"
-    parts = target[len(root) :].split(os.sep, 3) if target.startswith(root) else []
-    is_in_models = len(parts) == len(("versions", "tag", "models", "rest")) and parts[2] == "models"
-    return f"{root}{os.sep.join(parts[:3])}" if is_in_models and parts[0].endswith("-versions") else None
 
 
 def _looked_at(source: str, target: str) -> _Reason | None:
@@ -222,7 +227,7 @@ def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int
     removed, problems, done = 0, [], list[int]()
     for row in rows:
         try:
-            if is_inside(row.target_path, str(layout.root)) and is_linked(row):
+            if is_in_reach(layout, row.target_path) and is_linked(row):
                 os.unlink(row.target_path)
         except FileNotFoundError:
             pass

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pumas.linked import LinkType
 from pumas.store.mounts import kind_of_folder
+from pumas.store.paths import Layout
 
 _WITHOUT_LINKS = frozenset({"vfat", "msdos", "exfat"})
 """File systems that hold neither symbolic nor hard links."""
@@ -101,6 +102,27 @@ def led_to(target: str, text: str) -> str:
 def is_inside(path: str, folder: str) -> bool:
     """Whether a real path is a folder, or lies in it."""
     return path == folder or path.startswith(f"{folder.rstrip(os.sep)}{os.sep}")
+
+
+def models_folder_of(layout: Layout, target: str) -> str | None:
+    """The models folder of the version that a target lies in; None of one that lies in none of this root's."""
+    root = f"{layout.root}{os.sep}"
+    parts = target[len(root) :].split(os.sep, 3) if target.startswith(root) else []
+    is_in_models = len(parts) == len(("versions", "tag", "models", "rest")) and parts[2] == "models"
+    return f"{root}{os.sep.join(parts[:3])}" if is_in_models and parts[0].endswith("-versions") else None
+
+
+def is_in_reach(layout: Layout, target: str) -> bool:
+    """Whether a target that a register names lies in the root or where its models folder leads, not in the library.
+
+    A library may come from somebody else, with its register: nothing outside is ever changed for what that says.
+    """
+    folder = os.path.dirname(target)
+    if os.path.normpath(target) != target or not is_inside(folder, str(layout.root)):
+        return False
+    real = os.path.realpath(folder)
+    top = os.path.realpath(models_folder_of(layout, target) or layout.root)
+    return is_inside(real, top) and not is_inside(real, os.path.realpath(layout.library))
 
 
 def link_type_in(folder: str, *, is_external: bool, platform: str = os.name) -> LinkType:

@@ -37,8 +37,14 @@ OTHER_DRIVE = (
 )
 
 
+def no_rules(app: AppVersion) -> str:
+    """What is told where no document holds rules for a version."""
+    return f"No mapping config found for {app.app_id} {app.version}"
+
+
 @dataclass(slots=True)
 class _Plan:
+    has_rules: bool
     to_create: list[PlannedLink] = field(default_factory=list)
     to_replace: list[PlannedLink] = field(default_factory=list)
     in_place: list[PlannedLink] = field(default_factory=list)
@@ -56,6 +62,7 @@ class _Plan:
             to_remove=tuple(self.to_remove.values()),
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
+            has_rules=self.has_rules,
         )
 
 
@@ -82,12 +89,13 @@ def plan_links(
         Unavailable: The library, the rules or the models folder can't be read.
         Cancelled: `cancel` was set.
     """
-    plan = _Plan()
+    plan = _Plan(has_rules=True)
     places = Places(app.library, app.models)
     found = read_rules(app.rules, app.app_id, app.version)
     plan.errors += found.problems
     if not found.is_found:
-        plan.errors.append(f"No mapping config found for {app.app_id} {app.version}")
+        plan.has_rules = False
+        plan.errors.append(no_rules(app))
     with system_errors("Looking through the models folder of the app"):
         included = [model for model in models if model.model_id not in excluded]
         wanting = Wanting(

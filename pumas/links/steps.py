@@ -31,7 +31,7 @@ import pumas_native
 
 from pumas.errors import Conflict, PumasError, Unavailable, shown, system_errors
 from pumas.linked import PlannedLink
-from pumas.links.places import Places
+from pumas.links.places import Places, is_in_reach
 from pumas.links.registry import Changes, Intent, LinkRegistry, left_intent
 from pumas.links.targets import is_file_of, link_text
 from pumas.store.documents import make_folders, sync_folder
@@ -84,13 +84,25 @@ def settle_left(changes: Changes, layout: Layout) -> int:
     Returns:
         How many targets could not be settled: their intents stay.
     """
-    left = changes.left_intents()
+    left = [intent for intent in changes.left_intents() if _is_sound(layout, intent)]
     if not left:
-        return 0
+        return len(changes.left_intents())
     logger.warning("links that a killed process was changing are put right: %d targets", len(left))
     _undo_all(changes, [intent for intent in left if not intent.is_settled])
     put_away(changes, layout, [intent for intent in left if intent.is_settled])
     return len(changes.left_intents())
+
+
+def _is_sound(layout: Layout, intent: Intent) -> bool:
+    """Whether an intent is one that we write: its target in this root, what was moved aside beside it."""
+    # SECURITY: a library may come from somebody else, with its register; no file is moved for what stands in that.
+    folder, name = os.path.split(intent.target_path)
+    aside = intent.aside_path
+    is_beside = aside is None or (os.path.dirname(aside) == folder and os.path.basename(aside).startswith(f"{name}."))
+    is_sound = is_beside and is_in_reach(layout, intent.target_path)
+    if not is_sound:
+        logger.warning("a change of %s was begun in another place; nothing is done about it", intent.target_path)
+    return is_sound
 
 
 def has_left(registry: LinkRegistry) -> bool:
