@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ from pumas.system.sandbox import sandbox_info, sandbox_warning
 if TYPE_CHECKING:
     from pumas.links.selection import MappedModel
     from pumas.links.wanted import AppVersion
+
+
+# PERF: each version of an app asks for the same names (bench_links).
+_link_name = lru_cache(maxsize=1 << 16)(normalize_filename)
 
 
 class _Facts(msgspec.Struct):
@@ -316,7 +321,7 @@ class LinkOperations(ModelOperations):
             library=layout.library,
             models=layout.versions_folder(app_id) / name / "models",
             rules=layout.data / "config" / "model-library-translation",
-            link_name=normalize_filename,
+            link_name=_link_name,
             overrides=lambda model_id: read_overrides(layout.library, model_id),
             sandbox_warning=sandbox_warning(self.get_sandbox_info()),
         )

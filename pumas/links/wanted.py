@@ -141,10 +141,19 @@ class Wanting:
 
     def _is_allowed(self, model_id: str) -> bool:
         allowed = self._allowed.get(model_id)
+        if allowed is None and not self._has_overrides(model_id):
+            allowed = self._allowed[model_id] = True
         if allowed is None:
             specifier = range_for(self.app.overrides(model_id), self.app.app_id)
             allowed = self._allowed[model_id] = version_allowed(specifier, self.app.version)
         return allowed
+
+    def _has_overrides(self, model_id: str) -> bool:
+        """Whether a model has any: the importer writes `{}`, and reading each would take most of the time."""
+        try:
+            return os.stat(f"{self.app.library}/{model_id}/overrides.json").st_size != len("{}")
+        except OSError:
+            return False
 
     def _add(self, key: str, link: PlannedLink) -> None:
         other = self._wanted.pop(key, None)

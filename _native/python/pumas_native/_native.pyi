@@ -53,8 +53,7 @@ class Tree:
         """u64 (`Q`): number of the device that holds the inode, as `st_dev`; 0 on Windows."""
     @property
     def link_states(self) -> bytes:
-        """One byte an entry: what following a link comes to, as the system resolves it; empty without `links` or
-        `link_states`.
+        """One byte an entry: what following a link comes to, as the system resolves it; empty if nobody asked.
 
         0   not a link
         t   something inside the tree, whether it was reported or not
