@@ -21,8 +21,8 @@ The order of steps; each *synced* step is on disk before the next one begins:
     1  plan      nothing is written
     2  journal   the model's line, synced
     3  work      its work folder is made, its parent synced
-    4  place     each file to its place below the work folder: renamed, linked, or copied under `<name>.part`, synced,
-                 renamed to its name. A name without `.part` holds a whole file
+    4  place     each file to its place below the work folder: renamed, linked, or copied under `.<number>.part`,
+                 synced, renamed to its name. Any other name holds a whole file
     5  digest    whatever was not copied is digested, or left to a job (`digests_due`)
     6  copied    a move to another drive: the copies are read again from the drive, then the line `copied`, synced
     7  document  `overrides.json`, then `metadata.json`, both synced; then the folders below and the work folder itself

@@ -19,7 +19,7 @@ from pumas.library.import_document import PlacedFile
 from pumas.library.import_ending import is_unchanged
 from pumas.library.import_journal import Entry, PlannedFile
 from pumas.library.import_plan import Plan
-from pumas.library.import_undo import PART
+from pumas.library.import_undo import part_of
 from pumas.store.documents import make_folders, sync_folder
 from pumas.store.paths import readable
 
@@ -222,7 +222,7 @@ def _copy(chosen: Sequence[tuple[Making, int]], *, told: Told, cancel: pumas_nat
     if not chosen:
         return
     targets = [making.placed(position) for making, position in chosen]
-    parts = [target + PART for target in targets]
+    parts = [part_of(making.work, position) for making, position in chosen]
     with native_errors():
         copies = pumas_native.copy_files(
             [making.entry.files[position].source for making, position in chosen],

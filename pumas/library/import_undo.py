@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,8 +15,12 @@ from pumas.store.documents import LEFTOVER, make_folders, sync_folder
 from pumas.store.metadata import METADATA, OVERRIDES
 from pumas.store.renames import rename_new
 
-PART = ".part"
-"""Ending of a file that is being copied."""
+_PART = re.compile(r"\.\d+\.part")
+
+
+def part_of(work: str, position: int) -> str:
+    """Where a file is while it is being copied: a name that no file of a model has, however long its own one is."""
+    return f"{work}/.{position}.part"
 
 
 def undo(library: Path, entry: Entry) -> tuple[str, ...]:
@@ -37,15 +42,13 @@ def undo(library: Path, entry: Entry) -> tuple[str, ...]:
         left.extend(_put_back(work / file.target, file))
     left.extend(_delete(work / OVERRIDES.file))
     for path in work.iterdir():
-        if LEFTOVER.fullmatch(path.name):
+        if LEFTOVER.fullmatch(path.name) or _PART.fullmatch(path.name):
             left.extend(_delete(path))
     left.extend(_remove(work, entry))
     return tuple(left)
 
 
 def _put_back(placed: Path, file: PlannedFile) -> Iterator[str]:
-    part = placed.with_name(placed.name + PART)
-    yield from _delete(part)
     state = _state(placed)
     if state is None:
         return

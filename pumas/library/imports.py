@@ -37,7 +37,7 @@ from pumas.library.import_placing import (
 )
 from pumas.library.import_plan import Plan, entry_of, plan_imports
 from pumas.library.import_sources import Finder
-from pumas.library.import_undo import PART, undo
+from pumas.library.import_undo import part_of, undo
 from pumas.library.records import is_model_file
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
 from pumas.store.documents import sync_file, sync_folder, write_new_document
@@ -401,7 +401,7 @@ def _at_work(chosen: Sequence[tuple[Making, int]]) -> Iterator[FileProgress]:
     shown = 0
     for making, position in chosen:
         try:
-            done = os.stat(making.placed(position) + PART).st_size  # noqa: PTH116
+            done = os.stat(part_of(making.work, position)).st_size  # noqa: PTH116
         except OSError:
             continue
         total = making.entry.files[position].size_bytes

@@ -42,9 +42,11 @@ def planned(path: Path, target: str, **given) -> PlannedFile:
     return PlannedFile(**{**fields, **given})
 
 
-def interrupted(layout: Layout, tmp_path: Path, *, mode="move", moved=True, **given) -> tuple[Entry, Path, Path]:
+def interrupted(
+    layout: Layout, tmp_path: Path, *, mode="move", moved=True, names=("a.gguf", "b.gguf"), **given
+) -> tuple[Entry, Path, Path]:
     """A journal whose process was killed when it had placed one of two files; the entry and the two sources."""
-    sources = [tmp_path / "in" / name for name in ("a.gguf", "b.gguf")]
+    sources = [tmp_path / "in" / name for name in names]
     for path in sources:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(path.name.encode())
@@ -61,7 +63,7 @@ def interrupted(layout: Layout, tmp_path: Path, *, mode="move", moved=True, **gi
     work = layout.library / entry.work
     work.mkdir(parents=True)
     if moved:
-        sources[0].rename(work / "a.gguf")
+        sources[0].rename(work / names[0])
     journal._lock.release()  # as if its process had been killed
     return entry, sources[0], sources[1]
 
@@ -80,6 +82,14 @@ def test_what_was_moved_goes_back(layout, tmp_path):
     assert list(layout.library.glob("llm")) == []
     assert list(journals_of(layout).iterdir()) == []
     assert list(examine_imports(layout)) == []
+
+
+def test_a_file_of_the_source_is_never_taken_for_half_of_a_copy(layout, tmp_path):
+    entry, first, second = interrupted(layout, tmp_path, moved=False, names=("b.gguf", "b.gguf.part"))
+    second.rename(layout.library / entry.work / second.name)
+    assert recover_imports(layout).left == []
+    assert first.read_bytes() == b"b.gguf"
+    assert second.read_bytes() == b"b.gguf.part"
 
 
 def test_a_place_that_is_taken_is_not_written_over_and_told_until_it_is_free(layout, tmp_path):
@@ -112,7 +122,7 @@ def test_a_copy_goes_and_its_source_stays(layout, tmp_path):
     entry, first, _ = interrupted(layout, tmp_path, mode="copy", moved=False, is_taken=False)
     work = layout.library / entry.work
     (work / "a.gguf").write_bytes(first.read_bytes())
-    (work / "b.gguf.part").write_bytes(b"b.")
+    (work / ".1.part").write_bytes(b"b.")
     recovered = recover_imports(layout)
     assert recovered.left == []
     assert len(recovered.undone) == 1

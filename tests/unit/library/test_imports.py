@@ -21,6 +21,7 @@ from pumas import PumasApi
 from pumas.errors import Cancelled, InvalidInput, NoSpace, Unavailable
 from pumas.library import import_placing
 from pumas.models import ImportRequest
+from pumas.organised import ModelEdit
 
 OTHER_DRIVE = Path("/dev/shm")
 
@@ -178,6 +179,39 @@ def test_a_repo_keeps_folders_and_names_that_refer_to_each_other(api, source):
     assert ".cache was left where it is: a hidden folder" in result.notes
     assert (source / ".gitattributes").exists()
     assert api.verify().result().findings == ()
+
+
+def test_names_of_a_repo_that_are_ours_are_not_kept(api, source):
+    names = ("metadata.json.1.2.tmp", "metadata.json.trashed", "overrides.json/a.bin", "config.json", "m.gguf.part")
+    for name in names:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(name)
+    (source / "m.gguf").write_bytes(gguf())
+    result = import_one(api, source)
+    api.delete_model(api.edit_model(result.model_id, ModelEdit(notes="x")).result().model_id).result()
+    (trashed,) = api.list_trash()
+    api.restore_from_trash(trashed.entry_id).result()
+    kept = {path.read_text() for path in result.model_path.rglob("*") if path.is_file() and path.suffix != ".gguf"}
+    assert kept.issuperset(names)
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".gguf", "部" * 83 + ".gguf", "b." + "部" * 84])
+def test_the_longest_names_can_be_copied(name, api, source):
+    (source / "config.json").write_text("{}")
+    (source / name).write_bytes(gguf())
+    (source / "m.gguf").write_bytes(gguf(1))
+    assert import_one(api, source).error is None
+
+
+def test_a_file_and_a_folder_whose_names_become_one(api, source):
+    for name in ("m.gguf", "one", "one!/a.gguf"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(gguf())
+    result = import_one(api, source)
+    assert sorted(file.path for file in api.plan_removal(result.model_id).files if file.path.startswith("one")) == [
+        "one-2",
+        "one/a.gguf",
+    ]
 
 
 def test_a_link_is_followed_and_goes_with_what_was_moved(api, source):
