@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pumas.errors import shown
+from pumas.library.import_ending import is_unchanged
 from pumas.library.import_journal import Entry, PlannedFile
 from pumas.store.documents import LEFTOVER, make_folders, sync_folder
 from pumas.store.metadata import METADATA, OVERRIDES
@@ -53,17 +54,19 @@ def _put_back(placed: Path, file: PlannedFile) -> Iterator[str]:
     if state is None:
         return
     source = _state(Path(file.source))
-    if file.is_near and state.st_ino == file.inode:  # the file itself, renamed or linked
-        if source is not None and source.st_ino == file.inode:
-            yield from _delete(placed)  # it has its old name too
-        elif source is not None:
-            yield f"{file.source} lies at {placed}: something else lies at its place now"
-        else:
+    # Its number alone does not say: some file systems (exFAT) number their files anew when they are mounted.
+    is_itself = file.is_near and (file.is_taken or state.st_ino == file.inode)
+    if source is None:
+        if is_itself:
             yield from _rename_back(placed, Path(file.source))
-    elif source is not None and stat.S_ISREG(source.st_mode):
-        yield from _delete(placed)  # a copy of what is there
+        else:
+            yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
+    elif is_itself and not (is_unchanged(file) or source.st_ino == state.st_ino):
+        yield f"{file.source} lies at {placed}: something else lies at its place now"
+    elif stat.S_ISREG(source.st_mode):
+        yield from _delete(placed)  # the file lies at its place, or what this is a copy of
     else:
-        yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
+        yield f"A copy of {file.source} lies at {placed}: something else lies at its place now"
 
 
 def _state(path: Path) -> os.stat_result | None:

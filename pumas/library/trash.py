@@ -13,12 +13,12 @@ from pumas.library.trash_entries import (
     MANIFEST,
     MODEL,
     RESTORING,
+    TRASH,
     WHOLE,
     delete_tree,
     discard,
     entries,
     entry_of,
-    made_trash,
     manifest_of,
     new_entry,
     read_entry,
@@ -29,7 +29,7 @@ from pumas.library.trash_entries import (
     whole_entry,
 )
 from pumas.organised import TrashedModel
-from pumas.store.documents import make_folders, write_document
+from pumas.store.documents import made_own_folder, make_folders, write_document
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA
 from pumas.store.paths import Layout
@@ -47,7 +47,7 @@ def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedM
         Unavailable, NoSpace: It can't be moved; it lies in the library as it was.
     """
     with system_errors(f"Moving {shown(trashed.model_id)} to the trash"):
-        trash = made_trash(library)
+        trash = made_own_folder(library, TRASH)
         entry = new_entry(trash)
         try:
             write_document(entry / MANIFEST, manifest_of(trashed), has_backup=False)

@@ -84,6 +84,22 @@ def test_what_was_moved_goes_back(layout, tmp_path):
     assert list(examine_imports(layout)) == []
 
 
+@pytest.mark.parametrize("lies_there", [False, True])
+def test_a_drive_that_numbers_its_files_anew_costs_nothing(lies_there, layout, tmp_path):
+    entry, first, _ = interrupted(layout, tmp_path, inode=7)
+    moved = layout.library / entry.work / "a.gguf"
+    if lies_there:
+        first.write_bytes(b"something new")
+    recovered = recover_imports(layout)
+    if lies_there:
+        assert first.read_bytes() == b"something new"
+        assert moved.read_bytes() == b"a.gguf"
+        assert recovered.left[0] == f"{first} lies at {moved}: something else lies at its place now"
+    else:
+        assert first.read_bytes() == b"a.gguf"
+        assert recovered.left == []
+
+
 def test_a_file_of_the_source_is_never_taken_for_half_of_a_copy(layout, tmp_path):
     entry, first, second = interrupted(layout, tmp_path, moved=False, names=("b.gguf", "b.gguf.part"))
     second.rename(layout.library / entry.work / second.name)
@@ -156,7 +172,7 @@ def test_a_journal_that_was_cut_ends_with_its_last_whole_line(layout, tmp_path):
     (path,) = left_journals(layout)
     with path.open("ab") as file:
         file.write(b'{"model": 0, "do')
-    assert [entry.is_done for entry in read_entries(path)] == [False]
+    assert [entry.is_done for entry in read_entries(path)[0]] == [False]
     recover_imports(layout)
     assert left_journals(layout) == []
 
