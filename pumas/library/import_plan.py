@@ -66,7 +66,7 @@ def plan_imports(
             else:
                 several = [kinds[file.path] for file in sources.files if not sources.is_folder]
                 kind = max(several, key=_confidence) if several else _folder_kind(sources)
-                plans.append(_plan(finder.library, request, sources, kind))
+                plans.append(_plan(finder, request, sources, kind))
         except PumasError as exc:
             plans.append(exc)
     return plans
@@ -90,7 +90,7 @@ def _folder_kind(sources: Sources) -> ModelKind:
     return max(kinds, key=_confidence)
 
 
-def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:
+def _plan(finder: Finder, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:
     if found.confidence == 0 and not any(has_model_name(file.path) for file in sources.files):
         what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
         raise InvalidInput(f"{request.path} {what}; nothing was imported")
@@ -98,12 +98,14 @@ def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelK
     name = request.official_name
     if name is None:
         name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
+    folder = model_folder(finder.library, kind.model_type or "", kind.family or "", name)
+    finder.check_target(folder)
     return Plan(
         request=request,
         sources=sources,
         kind=kind,
         official_name=readable(name),
-        folder=model_folder(library, kind.model_type or "", kind.family or "", name),
+        folder=folder,
         names=tuple(_names(sources)),
     )
 

@@ -18,7 +18,7 @@ from pumas.models import Finding
 from pumas.store.documents import read_document
 from pumas.store.findings import note
 from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout, readable
+from pumas.store.paths import Layout, is_path, readable
 
 logger = logging.getLogger(__name__)
 
@@ -132,20 +132,13 @@ def _is_sound(entry: Entry, journal_id: str) -> bool:
     return (
         is_named is not None
         and all(_is_below(place) for place in places)
-        and all(_is_path(source) and Path(source).is_absolute() for source in sources)
+        and all(is_path(source) and Path(source).is_absolute() for source in sources)
     )
 
 
 def _is_below(place: str) -> bool:
     parts = place.split("/")
-    return _is_path(place) and not place.startswith("/") and not {"", ".", ".."}.intersection(parts)
-
-
-def _is_path(text: str) -> bool:
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
+    return is_path(place) and not place.startswith("/") and not {"", ".", ".."}.intersection(parts)
 
 
 def _leads_out(library: Path, entry: Entry) -> bool:

@@ -298,13 +298,40 @@ def test_hostile_names_give_plain_ones(name, api, source):
     assert api.verify().result().findings == ()
 
 
-@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb"])
+@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb", "link_registry.db"])
 def test_a_model_type_is_a_plain_name(model_type, api, source):
     path = source / "a.gguf"
     path.write_bytes(gguf())
     result = import_one(api, path, mode="move", model_type=model_type)
     assert result.error_kind == "invalid_input"
     assert_untouched(api, path, gguf())
+
+
+@pytest.mark.parametrize("linked", ["llm", "llm/llama"])
+def test_nothing_goes_where_no_model_is_seen(linked, api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    other = tmp_path / "big"
+    other.mkdir()
+    (api.library / linked).parent.mkdir(exist_ok=True)
+    (api.library / linked).symlink_to(other)
+    assert "is a link, behind which no model is seen" in import_one(api, path, mode="move").error
+    (candidate,) = api.classify_model_import_paths([str(path)]).result()
+    assert "is a link, behind which no model is seen" in candidate.refusal
+    assert path.read_bytes() == gguf()
+    assert list(other.iterdir()) == []
+
+
+def test_a_name_that_no_text_can_hold_hinders_no_other(api, source):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    requests = [
+        ImportRequest(path=f"{path}\ud800"),
+        ImportRequest(path=str(path), official_name="a\ud800", tags=("\ud800",)),
+        ImportRequest(path=str(path)),
+    ]
+    results = api.import_batch(requests).result().results
+    assert [result.error is None for result in results] == [False, False, True]
 
 
 def test_a_name_can_not_leave_the_library(api, source):
