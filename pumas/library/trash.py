@@ -32,7 +32,7 @@ from pumas.organised import TrashedModel
 from pumas.store.documents import made_own_folder, make_folders, write_document
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, readable
 
 
 def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedModel:
@@ -96,7 +96,10 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
     try:
         document = place_of(layout, model_id)
     except ModelNotFound:
-        raise Conflict(f"The place of {shown(model_id)} leads through a link now; move that away") from None
+        raise Conflict(
+            f"{shown(model_id)} is no place for a model, or a link lies on the way to it; move the link away, or the "
+            f"folder {readable(entry / MODEL)} to where it belongs"
+        ) from None
     folder = document.path.parent
     with document_lock(document.locks, document.lock_name), system_errors(f"Restoring {shown(model_id)}"):
         _refuse_taken(layout.library, model_id, folder)

@@ -29,7 +29,7 @@ import msgspec
 
 from pumas.errors import Conflict, Damaged, NotFound, PumasError, shown, system_errors
 from pumas.organised import TrashedModel
-from pumas.store.documents import read_document, sync_folder
+from pumas.store.documents import LEFTOVER, read_document, sync_folder
 from pumas.store.metadata import METADATA
 from pumas.store.mounts import mounted_in
 from pumas.store.paths import readable
@@ -176,9 +176,14 @@ def _raise(error: OSError) -> None:
 
 
 def discard(entry: Path) -> None:
-    """Remove an entry that holds no model; a folder in it is never touched."""
+    """Remove an entry that holds no model.
+
+    Raises:
+        OSError: It can't be removed, or something else lies in it, which stays.
+    """
     for path in list(entry.iterdir()):
-        path.unlink()
+        if path.name == MANIFEST or LEFTOVER.fullmatch(path.name):
+            path.unlink()
     entry.rmdir()
 
 
