@@ -33,6 +33,7 @@ from pumas.store.documents import made_own_folder, make_folders, write_document
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA
 from pumas.store.paths import Layout, readable
+from pumas.store.renames import rename_new
 
 
 def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedModel:
@@ -107,13 +108,13 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
         try:
             make_folders(folder.parent)
             rename_documents(moving / MODEL, HIDDEN, METADATA.file)
-            try:
-                (moving / MODEL).rename(folder)
-            except OSError:
+            problems = rename_new([moving / MODEL], [folder])
+            if problems:
                 rename_documents(moving / MODEL, METADATA.file, HIDDEN)
-                raise
+                raise problems[0]
         except OSError:
             moving.rename(entry)
+            _refuse_taken(layout.library, model_id, folder)  # an import has taken it meanwhile
             raise
         sync(folder.parent)
         discard(moving)
