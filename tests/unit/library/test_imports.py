@@ -20,8 +20,10 @@ from support.roots import write_model
 from pumas import PumasApi
 from pumas.errors import Cancelled, InvalidInput, NoSpace, Unavailable
 from pumas.library import import_placing
+from pumas.library.import_digests import note_due
 from pumas.models import ImportRequest
 from pumas.organised import ModelEdit
+from pumas.store.paths import Layout
 
 OTHER_DRIVE = Path("/dev/shm")
 
@@ -467,6 +469,25 @@ def test_digests_are_taken_up_again_after_a_restart(library, source, monkeypatch
         assert job.result() == 1
         assert api.make_due_digests() is None
     assert len(json.loads(document.read_text())["hashes"]["sha256"]) == 64
+
+
+def test_digests_of_a_model_that_can_t_be_read_now_stay_due(api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    folder = import_one(api, path).model_path
+    (tmp_path / "root" / "secret").write_bytes(b"secret")
+    odd = {"name": "../../../../../secret", "size": len("secret")}
+    whole = json.dumps({"model_type": "llm", "files": [odd, 1, {"name": [1]}, {"name": "a.gguf", "size": len(gguf())}]})
+    (folder / "metadata.json.bak").unlink(missing_ok=True)
+    (folder / "metadata.json").write_text("{")
+    note_due(Layout(api.root.root), ["llm/llama/a", "../..", "llm/none/b"])
+    assert api.make_due_digests().result() == 0
+    (folder / "metadata.json").write_text(whole)
+    assert api.make_due_digests().result() == 1
+    assert api.make_due_digests() is None
+    files = json.loads((folder / "metadata.json").read_text())["files"]
+    assert files[:3] == [odd, 1, {"name": [1]}]
+    assert files[3]["sha256"] == hashlib.sha256(gguf()).hexdigest()
 
 
 @needs_mount
