@@ -59,6 +59,15 @@ class Sources:
         return os.path.basename(self.path)  # noqa: PTH119 - PERF: paths are texts here
 
     @property
+    def linked_notes(self) -> tuple[str, ...]:
+        """What became of links inside a folder, once it is imported from elsewhere."""
+        return tuple(
+            f"{file.below} is a link; what was imported is a copy of {file.path}"
+            for file in self.files
+            if file.is_linked
+        )
+
+    @property
     def size_bytes(self) -> int:
         """Of all files."""
         return sum(file.state.st_size for file in self.files)
@@ -261,7 +270,6 @@ class _Walk:
             self._leave(below, "a link that leads to no file")
             return None
         self.links.append(entry.path)
-        self.notes.append(f"{below} is a link; what was imported is a copy of {path}")
         return SourceFile(path, below, state, is_linked=True)
 
     def _leave(self, below: str, what: str) -> None:

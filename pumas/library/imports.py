@@ -286,14 +286,15 @@ class _Import:
         if due:
             note_due(self._layout, due)
         for making in makings:
-            notes = (*making.plan.sources.notes, *clear_sources(self._layout.library, making.entry))
+            sources = making.plan.sources
+            cleared = clear_sources(self._layout.library, making.entry)
             self._results[making.entry.model] = ImportResult(
                 path=making.plan.request.path,
                 model_id=making.entry.final,
                 model_path=self._layout.library / making.entry.final,
                 file_count=len(making.entry.files),
-                size_bytes=making.plan.sources.size_bytes,
-                notes=notes,
+                size_bytes=sources.size_bytes,
+                notes=(*sources.notes, *sources.linked_notes, *cleared),
                 duplicate_of=tuple(same[making.entry.model].names),
                 digests_due=making.entry.final in due,
             )

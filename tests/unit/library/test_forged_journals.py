@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.journals import planned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,21 +41,6 @@ def listed(folder: Path) -> list[tuple[str, bytes | None]]:
     return sorted(
         (str(path.relative_to(folder)), path.read_bytes() if path.is_file() else None) for path in folder.rglob("*")
     )
-
-
-def planned(path: Path, target: str = "doc.txt", **changed) -> PlannedFile:
-    state = path.lstat()
-    fields = {
-        "source": str(path),
-        "target": target,
-        "inode": state.st_ino,
-        "size_bytes": state.st_size,
-        "mtime_ns": state.st_mtime_ns,
-        "ctime_ns": state.st_ctime_ns,
-        "is_near": True,
-        "is_taken": True,
-    }
-    return PlannedFile(**{**fields, **changed})
 
 
 def written(layout: Layout, file: PlannedFile, *, ours: bool, copied: str | None = None, **changed) -> Entry:
@@ -186,7 +172,7 @@ ODD = [
 
 @pytest.mark.parametrize("changed", ODD, ids=map(repr, ODD))
 def test_odd_paths_are_told_and_hinder_nobody(changed, layout, foreign):
-    entry = written(layout, planned(foreign / "doc.txt", **changed), ours=True)
+    entry = written(layout, planned(foreign / "doc.txt", **{"target": "doc.txt", **changed}), ours=True)
     (layout.library / entry.work).mkdir(parents=True)
     assert [one.kind for one in examine_imports(layout)] == ["import_unreadable"]
     with PumasApi(layout.root) as api:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.journals import planned
 
 from pumas import PumasApi
 from pumas.library.import_journal import (
@@ -25,21 +26,6 @@ from pumas.store.paths import Layout
 @pytest.fixture
 def layout(library: Path) -> Layout:
     return Layout(library.parents[1])
-
-
-def planned(path: Path, target: str, **given) -> PlannedFile:
-    state = path.stat()
-    fields = {
-        "source": str(path),
-        "target": target,
-        "inode": state.st_ino,
-        "size_bytes": state.st_size,
-        "mtime_ns": state.st_mtime_ns,
-        "ctime_ns": state.st_ctime_ns,
-        "is_near": True,
-        "is_taken": True,
-    }
-    return PlannedFile(**{**fields, **given})
 
 
 def interrupted(

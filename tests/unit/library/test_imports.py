@@ -369,6 +369,16 @@ def test_a_folder_in_the_library_becomes_a_model_where_it_is(api, library):
     assert api.verify().result().findings == ()
 
 
+def test_a_link_in_a_folder_that_stays_in_the_library_stays_one(api, library, source):
+    (source / "b.gguf").write_bytes(gguf(1))
+    folder = library / "llm" / "llama" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "a.gguf").write_bytes(gguf())
+    (folder / "b.gguf").symlink_to(source / "b.gguf")
+    assert import_one(api, folder).notes == ("It lies in the library already and stays where it is",)
+    assert (folder / "b.gguf").is_symlink()
+
+
 def test_a_loose_file_in_the_library_may_be_moved_to_its_place(api, library):
     (library / "a.gguf").write_bytes(gguf())
     assert import_one(api, library / "a.gguf", mode="move").model_id == "llm/llama/a"
