@@ -307,7 +307,7 @@ def read_entries(path: Path) -> tuple[list[Entry], int]:
         OSError: It can't be read.
         Damaged: It has a form that this version does not know.
     """
-    read = _read(path, user_key())
+    read = _read(path, user_key(makes=False))
     return list(read.entries.values()), read.unread_lines
 
 

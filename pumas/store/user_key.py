@@ -18,14 +18,20 @@ from pathlib import Path
 _KEY_BYTES = 32
 
 
-def user_key() -> bytes | None:
-    """The key, made when there is none; None where none can be kept or somebody else may know it."""
+def user_key(*, makes: bool = True) -> bytes | None:
+    """The key; None where none can be kept, or somebody else may know it.
+
+    Args:
+        makes: Whether one is made when there is none.
+    """
     import platformdirs  # noqa: PLC0415 - only needed by whoever imports
 
     path = Path(platformdirs.user_state_dir("pumas", appauthor=False)) / "key"
     try:
         with suppress(FileNotFoundError):
             return _read(path)
+        if not makes:
+            return None
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)
         return _read(path)

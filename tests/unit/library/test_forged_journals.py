@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.journals import planned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.journals import planned
 
 from pumas import PumasApi
 from pumas.library.import_journal import Entry, Journal, PlannedFile, journals_of, left_journals
@@ -204,10 +204,11 @@ def test_a_journal_of_a_newer_form_is_left_to_whoever_knows_it(layout):
     journals_of(layout).mkdir(parents=True)
     path = journals_of(layout) / f"{'a' * 32}.jsonl"
     path.write_text('{"form": 2}\n{"what": "ever"}\n')
+    assert [one.kind for one in examine_imports(layout)] == ["import_unreadable"]
+    assert list(Path.home().iterdir()) == [], "a look writes nothing"
     (told,) = recover_imports(layout).left
     assert "open the library with the version of Pumas that wrote it" in told
     assert path.read_text() == '{"form": 2}\n{"what": "ever"}\n'
-    assert [one.kind for one in examine_imports(layout)] == ["import_unreadable"]
 
 
 VALUES = st.one_of(

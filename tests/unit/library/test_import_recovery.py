@@ -13,7 +13,6 @@ from pumas import PumasApi
 from pumas.library.import_journal import (
     Entry,
     Journal,
-    PlannedFile,
     journals_of,
     left_journals,
     read_entries,
