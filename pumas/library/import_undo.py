@@ -61,10 +61,12 @@ def _put_back(placed: Path, file: PlannedFile) -> Iterator[str]:
             yield from _rename_back(placed, Path(file.source))
         else:
             yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
-    elif is_itself and not (is_unchanged(file) or source.st_ino == state.st_ino):
+    elif file.is_near and source.st_ino == state.st_ino:
+        yield from _delete(placed)  # it has its old name too
+    elif is_itself and not is_unchanged(file):
         yield f"{file.source} lies at {placed}: something else lies at its place now"
     elif stat.S_ISREG(source.st_mode):
-        yield from _delete(placed)  # the file lies at its place, or what this is a copy of
+        yield from _delete(placed)  # a copy of what is there
     else:
         yield f"A copy of {file.source} lies at {placed}: something else lies at its place now"
 

@@ -69,6 +69,17 @@ def test_what_was_moved_goes_back(layout, tmp_path):
     assert list(examine_imports(layout)) == []
 
 
+def test_another_name_of_what_lies_at_its_place_goes_whatever_that_is(layout, tmp_path):
+    entry, first, _ = interrupted(layout, tmp_path, mode="hardlink", moved=False, is_taken=False)
+    first.unlink()
+    first.symlink_to(tmp_path / "elsewhere")  # between the plan and the link
+    work = layout.library / entry.work
+    os.link(first, work / "a.gguf", follow_symlinks=False)
+    assert recover_imports(layout).left == []
+    assert first.is_symlink()
+    assert not work.exists()
+
+
 @pytest.mark.parametrize("lies_there", [False, True])
 def test_a_drive_that_numbers_its_files_anew_costs_nothing(lies_there, layout, tmp_path):
     entry, first, _ = interrupted(layout, tmp_path, inode=7)
