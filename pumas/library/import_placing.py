@@ -153,6 +153,8 @@ def _place_without_copying(making: Making) -> Iterator[int]:
             try:
                 os.rename(file.source, making.placed(position))  # noqa: PTH104 - nothing lies in a work folder of ours
             except OSError as exc:
+                if _is_gone(file, exc):
+                    raise _gone(file) from exc
                 if exc.errno != errno.EXDEV:  # one device, yet two mounts
                     raise
                 yield position
@@ -169,6 +171,8 @@ def _link(file: PlannedFile, target: str) -> None:
     try:
         os.link(file.source, target)
     except OSError as exc:
+        if _is_gone(file, exc):
+            raise _gone(file) from exc
         if exc.errno in _NO_LINKS:
             raise Conflict(
                 f"{file.source} can't get another name in the library by a hard link: {exc.strerror}; choose the mode "
@@ -194,6 +198,16 @@ def _check(file: PlannedFile, placed: str) -> None:
     state = os.lstat(placed)
     if (state.st_ino, state.st_size, state.st_mtime_ns) != (file.inode, file.size_bytes, file.mtime_ns):
         raise _changed(file)
+
+
+def _is_gone(file: PlannedFile, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and not os.path.lexists(file.source)
+
+
+def _gone(file: PlannedFile) -> Conflict:
+    return Conflict(
+        f"{file.source} was moved or deleted while it was imported; nothing was imported, name its new place"
+    )
 
 
 def _changed(file: PlannedFile) -> Conflict:
@@ -246,6 +260,8 @@ def _copy(chosen: Sequence[tuple[Making, int]], *, told: Told, cancel: pumas_nat
 
 
 def _copy_error(file: PlannedFile, error: OSError) -> Exception:
+    if _is_gone(file, error):
+        return _gone(file)
     if isinstance(error, pumas_native.errors.FileChangedError):
         return _changed(file)
     return error

@@ -406,6 +406,16 @@ def test_one_that_fails_hinders_no_other(api, source):
     assert left_over(api.library) == []
 
 
+def test_a_source_that_went_away_says_so(api, source):
+    for name in ("a.gguf", "b.gguf"):
+        (source / name).write_bytes(name.encode())
+    requests = [ImportRequest(path=str(source / "a.gguf")), ImportRequest(path=str(source))]
+    first, second = api.import_batch(requests, mode="move").result().results
+    assert first.error is None
+    assert "a.gguf was moved or deleted while it was imported; nothing was imported" in second.error
+    assert (source / "b.gguf").read_bytes() == b"b.gguf"
+
+
 def test_a_source_that_grows_is_not_imported(api, source):
     path = source / "a.gguf"
     path.write_bytes(gguf(size=30_000_000))
