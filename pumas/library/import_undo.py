@@ -61,7 +61,7 @@ def _put_back(placed: Path, file: PlannedFile) -> Iterator[str]:
             yield from _rename_back(placed, Path(file.source))
         else:
             yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
-    elif file.is_near and source.st_ino == state.st_ino:
+    elif os.path.samestat(source, state):
         yield from _delete(placed)  # it has its old name too
     elif is_itself and not is_unchanged(file):
         yield f"{file.source} lies at {placed}: something else lies at its place now"
