@@ -128,6 +128,8 @@ class _Look:
 
 def _notes(plan: Plan) -> Iterator[str]:
     yield from plan.sources.notes
+    if not (plan.sources.is_inside and plan.sources.is_folder):
+        yield from plan.sources.linked_notes
     for issue in check_source(Path(plan.sources.path)):
         yield issue.what
 

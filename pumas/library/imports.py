@@ -37,7 +37,7 @@ from pumas.library.import_placing import (
 )
 from pumas.library.import_plan import Plan, entry_of, plan_imports
 from pumas.library.import_sources import Finder
-from pumas.library.import_undo import PART, undo
+from pumas.library.import_undo import part_of, undo
 from pumas.library.records import is_model_file
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
 from pumas.store.documents import sync_file, sync_folder, write_new_document
@@ -286,14 +286,15 @@ class _Import:
         if due:
             note_due(self._layout, due)
         for making in makings:
-            notes = (*making.plan.sources.notes, *clear_sources(self._layout.library, making.entry))
+            sources = making.plan.sources
+            cleared = clear_sources(self._layout.library, making.entry)
             self._results[making.entry.model] = ImportResult(
                 path=making.plan.request.path,
                 model_id=making.entry.final,
                 model_path=self._layout.library / making.entry.final,
                 file_count=len(making.entry.files),
-                size_bytes=making.plan.sources.size_bytes,
-                notes=notes,
+                size_bytes=sources.size_bytes,
+                notes=(*sources.notes, *sources.linked_notes, *cleared),
                 duplicate_of=tuple(same[making.entry.model].names),
                 digests_due=making.entry.final in due,
             )
@@ -401,7 +402,7 @@ def _at_work(chosen: Sequence[tuple[Making, int]]) -> Iterator[FileProgress]:
     shown = 0
     for making, position in chosen:
         try:
-            done = os.stat(making.placed(position) + PART).st_size  # noqa: PTH116
+            done = os.stat(part_of(making.work, position)).st_size  # noqa: PTH116
         except OSError:
             continue
         total = making.entry.files[position].size_bytes

@@ -20,7 +20,10 @@ from support.roots import write_model
 from pumas import PumasApi
 from pumas.errors import Cancelled, InvalidInput, NoSpace, Unavailable
 from pumas.library import import_placing
+from pumas.library.import_digests import note_due
 from pumas.models import ImportRequest
+from pumas.organised import ModelEdit
+from pumas.store.paths import Layout
 
 OTHER_DRIVE = Path("/dev/shm")
 
@@ -180,6 +183,39 @@ def test_a_repo_keeps_folders_and_names_that_refer_to_each_other(api, source):
     assert api.verify().result().findings == ()
 
 
+def test_names_of_a_repo_that_are_ours_are_not_kept(api, source):
+    names = ("metadata.json.1.2.tmp", "metadata.json.trashed", "overrides.json/a.bin", "config.json", "m.gguf.part")
+    for name in names:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(name)
+    (source / "m.gguf").write_bytes(gguf())
+    result = import_one(api, source)
+    api.delete_model(api.edit_model(result.model_id, ModelEdit(notes="x")).result().model_id).result()
+    (trashed,) = api.list_trash()
+    api.restore_from_trash(trashed.entry_id).result()
+    kept = {path.read_text() for path in result.model_path.rglob("*") if path.is_file() and path.suffix != ".gguf"}
+    assert kept.issuperset(names)
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".gguf", "部" * 83 + ".gguf", "b." + "部" * 84])
+def test_the_longest_names_can_be_copied(name, api, source):
+    (source / "config.json").write_text("{}")
+    (source / name).write_bytes(gguf())
+    (source / "m.gguf").write_bytes(gguf(1))
+    assert import_one(api, source).error is None
+
+
+def test_a_file_and_a_folder_whose_names_become_one(api, source):
+    for name in ("m.gguf", "one", "one!/a.gguf"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(gguf())
+    result = import_one(api, source)
+    assert sorted(file.path for file in api.plan_removal(result.model_id).files if file.path.startswith("one")) == [
+        "one-2",
+        "one/a.gguf",
+    ]
+
+
 def test_a_link_is_followed_and_goes_with_what_was_moved(api, source):
     (source / "real.gguf").write_bytes(gguf())
     (source / "link.gguf").symlink_to("real.gguf")
@@ -264,13 +300,40 @@ def test_hostile_names_give_plain_ones(name, api, source):
     assert api.verify().result().findings == ()
 
 
-@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb"])
+@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb", "link_registry.db"])
 def test_a_model_type_is_a_plain_name(model_type, api, source):
     path = source / "a.gguf"
     path.write_bytes(gguf())
     result = import_one(api, path, mode="move", model_type=model_type)
     assert result.error_kind == "invalid_input"
     assert_untouched(api, path, gguf())
+
+
+@pytest.mark.parametrize("linked", ["llm", "llm/llama"])
+def test_nothing_goes_where_no_model_is_seen(linked, api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    other = tmp_path / "big"
+    other.mkdir()
+    (api.library / linked).parent.mkdir(exist_ok=True)
+    (api.library / linked).symlink_to(other)
+    assert "is a link, behind which no model is seen" in import_one(api, path, mode="move").error
+    (candidate,) = api.classify_model_import_paths([str(path)]).result()
+    assert "is a link, behind which no model is seen" in candidate.refusal
+    assert path.read_bytes() == gguf()
+    assert list(other.iterdir()) == []
+
+
+def test_a_name_that_no_text_can_hold_hinders_no_other(api, source):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    requests = [
+        ImportRequest(path=f"{path}\ud800"),
+        ImportRequest(path=str(path), official_name="a\ud800", tags=("\ud800",)),
+        ImportRequest(path=str(path)),
+    ]
+    results = api.import_batch(requests).result().results
+    assert [result.error is None for result in results] == [False, False, True]
 
 
 def test_a_name_can_not_leave_the_library(api, source):
@@ -306,6 +369,16 @@ def test_a_folder_in_the_library_becomes_a_model_where_it_is(api, library):
     assert api.verify().result().findings == ()
 
 
+def test_a_link_in_a_folder_that_stays_in_the_library_stays_one(api, library, source):
+    (source / "b.gguf").write_bytes(gguf(1))
+    folder = library / "llm" / "llama" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "a.gguf").write_bytes(gguf())
+    (folder / "b.gguf").symlink_to(source / "b.gguf")
+    assert import_one(api, folder).notes == ("It lies in the library already and stays where it is",)
+    assert (folder / "b.gguf").is_symlink()
+
+
 def test_a_loose_file_in_the_library_may_be_moved_to_its_place(api, library):
     (library / "a.gguf").write_bytes(gguf())
     assert import_one(api, library / "a.gguf", mode="move").model_id == "llm/llama/a"
@@ -331,6 +404,16 @@ def test_one_that_fails_hinders_no_other(api, source):
     assert [result.error is None for result in report.results] == [False, True, False]
     assert report.results[0].error == f"Local path not found: {source}/missing"
     assert left_over(api.library) == []
+
+
+def test_a_source_that_went_away_says_so(api, source):
+    for name in ("a.gguf", "b.gguf"):
+        (source / name).write_bytes(name.encode())
+    requests = [ImportRequest(path=str(source / "a.gguf")), ImportRequest(path=str(source))]
+    first, second = api.import_batch(requests, mode="move").result().results
+    assert first.error is None
+    assert "a.gguf was moved or deleted while it was imported; nothing was imported" in second.error
+    assert (source / "b.gguf").read_bytes() == b"b.gguf"
 
 
 def test_a_source_that_grows_is_not_imported(api, source):
@@ -406,6 +489,25 @@ def test_digests_are_taken_up_again_after_a_restart(library, source, monkeypatch
         assert job.result() == 1
         assert api.make_due_digests() is None
     assert len(json.loads(document.read_text())["hashes"]["sha256"]) == 64
+
+
+def test_digests_of_a_model_that_can_t_be_read_now_stay_due(api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    folder = import_one(api, path).model_path
+    (tmp_path / "root" / "secret").write_bytes(b"secret")
+    odd = {"name": "../../../../../secret", "size": len("secret")}
+    whole = json.dumps({"model_type": "llm", "files": [odd, 1, {"name": [1]}, {"name": "a.gguf", "size": len(gguf())}]})
+    (folder / "metadata.json.bak").unlink(missing_ok=True)
+    (folder / "metadata.json").write_text("{")
+    note_due(Layout(api.root.root), ["llm/llama/a", "../..", "llm/none/b"])
+    assert api.make_due_digests().result() == 0
+    (folder / "metadata.json").write_text(whole)
+    assert api.make_due_digests().result() == 1
+    assert api.make_due_digests() is None
+    files = json.loads((folder / "metadata.json").read_text())["files"]
+    assert files[:3] == [odd, 1, {"name": [1]}]
+    assert files[3]["sha256"] == hashlib.sha256(gguf()).hexdigest()
 
 
 @needs_mount
