@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.cases import check, library_cases
 
-from pumas.net.hub_names import base_name, infer_family, most_similar, precision, variant
+from pumas.net.hub_names import base_name, infer_family, precision, variant
 
 
 @pytest.mark.parametrize(("case_id", "case"), library_cases("hub.base_name"))
