@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 LOW = 0.1  # share of questions left below which we go slowly
 ENOUGH = 0.5  # share above which there is nothing to warn of any more
@@ -95,6 +94,8 @@ def _count(headers: Mapping[str, str], name: str) -> int | None:
 
 
 def _moment(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - loaded with the first answer
+
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
