@@ -7,9 +7,11 @@ Numbers carry their unit in the name; a value that is not known is None.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+
+from pumas.constants import GITHUB_RELEASES_TTL_SEC
 
 DocumentRow = tuple[str, str, str, str, str, str, str, str]
 """A row of the index as its document gives it: id, path, cleaned_name, official_name, model_type, tags_json,
@@ -570,6 +572,36 @@ class EmbeddedMetadata(Record, frozen=True, kw_only=True):
     file_type: str
     metadata: dict[str, object] | None
     error: str | None = None
+
+
+class ReleaseList(Record, frozen=True, kw_only=True):
+    """Releases of an app, newest first, as upstream described them."""
+
+    releases: tuple[dict[str, Any], ...] = ()
+    last_fetched: str | None = None
+    """As the cache says it."""
+    age_s: float | None = None
+    """Negative when the clock was set back since."""
+    is_stale: bool = True
+    """They are older than they should be, or a newer list could not be had."""
+    error: str | None = None
+    """Why a newer list could not be had."""
+    is_rate_limited: bool = False
+    retry_after_s: float | None = None
+    """Seconds until it is of use to ask again, where that is known."""
+
+
+class ReleaseCacheStatus(Record, frozen=True, kw_only=True):
+    """How old the cached release list of an app is."""
+
+    has_cache: bool = False
+    is_valid: bool = False
+    """It is not older than it should be."""
+    age_s: float | None = None
+    last_fetched: str | None = None
+    ttl_s: int = GITHUB_RELEASES_TTL_SEC
+    release_count: int = 0
+    is_fetching: bool = False
 
 
 class NetworkStatus(Record, frozen=True, kw_only=True):
