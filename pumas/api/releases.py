@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumas.api.root import LauncherRoot
 from pumas.jobs import Job
-from pumas.models import ReleaseCacheStatus, ReleaseList
+from pumas.upstream import ReleaseCacheStatus, ReleaseList
 
 
 class ReleaseOperations:

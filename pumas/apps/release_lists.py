@@ -20,13 +20,13 @@ from pumas.config import APPS, MAX_DOCUMENT_BYTES, Config
 from pumas.constants import GITHUB_RELEASES_TTL_SEC
 from pumas.errors import BadAnswer, Cancelled, NetworkError, NotFound, NotOnServer, PumasError, RateLimited
 from pumas.jobs import Job, JobPool, Progress
-from pumas.models import ReleaseCacheStatus, ReleaseList
 from pumas.net.github import Page, fetch_releases
 from pumas.net.http import HttpClient, host_of
 from pumas.store.launcher_documents import ReleasePages
 from pumas.store.metadata import RELEASE_PAGES, RELEASES, load, locate, save, update
 from pumas.store.paths import Layout
 from pumas.store.times import TimeForm, format_time
+from pumas.upstream import ReleaseCacheStatus, ReleaseList
 
 logger = logging.getLogger(__name__)
 

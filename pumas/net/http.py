@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pumas.config import Config
 from pumas.errors import Cancelled, Offline, PumasError
-from pumas.models import NetworkStatus
 from pumas.net.breaker import CIRCUIT_RULE, CircuitRule
 from pumas.net.hosts import Hosts
 from pumas.net.json_answers import json_of
 from pumas.net.messages import Cancellable, Reply, Request, host_of
+from pumas.upstream import NetworkStatus
 
 if TYPE_CHECKING:
     import asyncio
