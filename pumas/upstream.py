@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from pumas.constants import GITHUB_RELEASES_TTL_SEC
 from pumas.models import Record
 
@@ -18,7 +20,7 @@ class NetworkStatus(Record, frozen=True, kw_only=True):
     circuit_breaker_rejections: int = 0
     """Not asked, because the server had failed too often."""
     retries: int = 0
-    circuit_states: dict[str, Literal["closed", "open", "half_open"]] = {}
+    circuit_states: dict[str, Literal["closed", "open", "half_open"]] = msgspec.field(default_factory=dict)
     """By host: asked as usual, left alone, or tried again."""
     is_offline: bool = False
     """Pumas was told to work offline, or a server is left alone: answers come from caches."""

@@ -30,6 +30,9 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1700000030"}, None),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "then"}, None),
         ({"x-ratelimit-remaining": "0"}, None),
+        ({"ratelimit": '"api";r=0;t=55'}, 55.0),
+        ({"ratelimit": '"api";r=3;t=55'}, None),
+        ({"ratelimit": '"api";r=0;t=' + "9" * 30}, None),
     ],
 )
 def test_when_a_server_wants_to_be_asked_again(headers, expected):
@@ -37,7 +40,9 @@ def test_when_a_server_wants_to_be_asked_again(headers, expected):
 
 
 @given(
-    st.dictionaries(st.sampled_from(["retry-after", "date", "x-ratelimit-remaining", "x-ratelimit-reset"]), st.text())
+    st.dictionaries(
+        st.sampled_from(["retry-after", "date", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"]), st.text()
+    )
 )
 def test_no_header_is_too_odd(headers):
     wait_s = retry_after_s(headers, NOW)
