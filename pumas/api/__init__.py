@@ -13,6 +13,7 @@ from pumas.api.health import HealthOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.organise import OrganiseOperations
+from pumas.api.releases import ReleaseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.api.trash import TrashOperations
@@ -31,6 +32,7 @@ class PumasApi(
     DigestOperations,
     IdentifyOperations,
     ClassifyOperations,
+    ReleaseOperations,
     SystemOperations,
     JobOperations,
 ):

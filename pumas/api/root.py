@@ -14,10 +14,12 @@ from pumas import __version__
 from pumas.api.ready import ReadyRecords
 from pumas.api.refresh import Refresher
 from pumas.api.watch import LibraryWatch
+from pumas.apps.release_lists import ReleaseLists
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
 from pumas.models import RootInfo
+from pumas.net.http import HttpClient
 from pumas.search.database import Database
 from pumas.search.index import Index
 from pumas.search.ranked import RankedSearch
@@ -64,6 +66,8 @@ class LauncherRoot:
         self.has_searched = False
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
+        self.http = HttpClient(config)
+        self.releases = ReleaseLists(self.layout, config, self.http, self.jobs)
         self.resources = ResourceSampler(self.layout.root)
 
     def _recover_imports(self) -> Recovered | None:
@@ -115,13 +119,14 @@ class LauncherRoot:
         return RootInfo(root=self.layout.root, is_writable=self.is_writable)
 
     def end_jobs(self, timeout_s: float) -> bool:
-        """Cancel all jobs and wait for their safe points; no new ones are taken.
+        """Give up all requests, cancel all jobs and wait for their safe points; no new ones are taken.
 
         Returns:
             Whether all had ended in time.
         """
         if self.watch is not None:
             self.watch.end()
+        self.http.close()
         return self.jobs.close(timeout_s)
 
     def close(self, timeout_s: float = SHUTDOWN_S) -> bool:

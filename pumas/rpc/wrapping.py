@@ -16,6 +16,7 @@ from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
 from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
+from pumas.upstream import NetworkStatus
 
 _GIB = 1024**3
 
@@ -108,6 +109,20 @@ def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
     """`get_disk_space`."""
     return responses.DiskSpaceResponse(
         total=space.total_bytes, used=space.used_bytes, free=space.free_bytes, percent=space.used_percent
+    )
+
+
+def network_status_response(status: NetworkStatus) -> responses.NetworkStatusResponse:
+    """`get_network_status`."""
+    return responses.NetworkStatusResponse(
+        total_requests=status.total_requests,
+        successful_requests=status.successful_requests,
+        failed_requests=status.failed_requests,
+        circuit_breaker_rejections=status.circuit_breaker_rejections,
+        retries=status.retries,
+        success_rate=round(status.success_rate, 1),
+        circuit_states=dict(status.circuit_states),
+        is_offline=status.is_offline,
     )
 
 
