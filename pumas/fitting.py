@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pumas.models import Record
+from pumas.repos import RepoFile
 
 Place = Literal["gpu", "gpus", "split", "memory", "nowhere"]
 """Where a model has room now, the fastest place: on one GPU, on several together, partly on GPUs and partly in memory,
@@ -25,16 +26,6 @@ class MemoryNeed(Record, frozen=True, kw_only=True):
     def total_bytes(self) -> int:
         """All of it together."""
         return self.weights_bytes + self.cache_bytes + self.overhead_bytes
-
-
-class RepoFile(Record, frozen=True, kw_only=True):
-    """One file that a choice would download."""
-
-    path: str
-    """Below the repo."""
-    size_bytes: int | None
-    sha256: str | None
-    """As the hub declares it; of small files it declares none."""
 
 
 class Choice(Record, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pumas.fitting import RepoFile
+from pumas.repos import RepoFile
 from pumas.net.quantizations import in_order, normalized, quantization
 
 _WEIGHTS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".ggml", ".sft")

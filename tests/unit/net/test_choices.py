@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pumas.fitting import RepoFile
+from pumas.repos import RepoFile
 from pumas.net.choices import choices_of, is_weights
 
 
