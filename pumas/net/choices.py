@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pumas.repos import RepoFile
 from pumas.net.quantizations import in_order, normalized, quantization
+from pumas.repos import RepoFile
 
 _WEIGHTS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".ggml", ".sft")
 _SHARED = (".json", ".yml", ".yaml", ".txt", ".model", ".vocab", ".merges", ".jinja", ".tiktoken")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pumas.repos import RepoFile
 from pumas.net.choices import choices_of, is_weights
+from pumas.repos import RepoFile
 
 
 def repo(*paths):
