@@ -47,18 +47,26 @@ class Choice(Record, frozen=True, kw_only=True):
     """Most tokens with which it has room at all; the same."""
 
 
+class Machine(Record, frozen=True, kw_only=True):
+    """What is free on this machine."""
+
+    drive_free_bytes: int
+    """Of the drive with the library."""
+    memory_free_bytes: int
+    gpu_free_bytes: tuple[int, ...]
+    """Of each GPU."""
+
+
 class DownloadDetails(Record, frozen=True, kw_only=True):
     """What downloading a repo of the hub takes, and whether this machine can run it."""
 
     repo_id: str
     commit: str
     """Of the files that are listed."""
+    is_stale: bool = False
+    """The hub could not be asked now: it answered so before."""
     choices: tuple[Choice, ...]
-    free_bytes: int
-    """Of the drive with the library."""
-    memory_free_bytes: int
-    gpu_free_bytes: tuple[int, ...]
-    """Of each GPU."""
+    machine: Machine
     header_of: str | None = None
     """The file whose header was read; None when none could be, see `problem`."""
     format: str | None = None
