@@ -21,11 +21,7 @@ class MemoryNeed(Record, frozen=True, kw_only=True):
     cache_bytes: int
     """Keys and values of `context` tokens."""
     overhead_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it together."""
-        return self.weights_bytes + self.cache_bytes + self.overhead_bytes
+    total_bytes: int
 
 
 class Choice(Record, frozen=True, kw_only=True):

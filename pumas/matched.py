@@ -8,8 +8,9 @@ import msgspec
 
 from pumas.models import Record
 
-MatchMethod = Literal["hash", "filename_exact", "filename_fuzzy"]
-"""How a repo was found: it has a file of the same SHA-256, or its name is (nearly) what the file's name says."""
+MatchMethod = Literal["hash", "filename_exact", "filename_fuzzy", ""]
+"""How a repo was found: it has a file of the same SHA-256, or its name is (nearly) what the file's name says; empty for
+one that was named, and has no such file."""
 
 
 class HubMatch(Record, frozen=True, kw_only=True):
@@ -30,9 +31,11 @@ class HubMatch(Record, frozen=True, kw_only=True):
     description: str = ""
     method: MatchMethod
     confidence: float
-    """1 for equal content, else how alike the names are."""
+    """1 for equal content and what was named, else how alike the names are."""
     requires_confirmation: bool
     """Whether a user should say that it is this repo."""
+    is_named: bool = False
+    """Whether a user, or the document of the model, says that it is this repo."""
     matched_file: str = ""
     """The file of the repo that has the same content, or should have by its name."""
     expected_sha256: str = ""
@@ -60,9 +63,11 @@ class ModelLookup(Record, frozen=True, kw_only=True):
     model_id: str
     match: HubMatch | None
     changes: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
-    """What stood there and what stands there now, by field."""
+    """What stood there and what stands there now, or would, by field."""
     kept: tuple[str, ...] = ()
     """Fields that the hub says otherwise, and that stay: a user set them, or they were there before."""
     is_written: bool = False
     told: str = ""
     """Why nothing was written, for people."""
+    asked_at: str = ""
+    """As of `Lookup`."""

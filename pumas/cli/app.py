@@ -12,9 +12,11 @@ from pumas.cli import (
     digests,
     doctor,
     edit,
+    fit,
     identify,
     imports,
     index,
+    lookup,
     models,
     remove,
     serve,
@@ -29,7 +31,7 @@ app = typer.Typer(
     # Plain help can be piped and read by a screen reader.
     rich_markup_mode=None,
 )
-for group in (serve.group, models.group, imports.group, edit.group, remove.group):
+for group in (serve.group, models.group, imports.group, lookup.group, fit.group, edit.group, remove.group):
     app.add_typer(group)
 app.add_typer(remove.trash, name="trash")
 app.add_typer(index.group, name="index")

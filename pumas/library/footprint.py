@@ -89,11 +89,14 @@ def memory_need(weights_bytes: int, shape: Shape, context: int | None = None) ->
         context: Tokens to keep; those that it was made for when not given.
     """
     context = None if shape.cache_elements is None else _first(context, shape.context_length)
+    cache_bytes = (context or 0) * _bytes_of_token(shape)
+    overhead_bytes = _BATCH_TOKENS * (shape.vocabulary or 0) * _LOGIT_BYTES + _RUNTIME_BYTES
     return MemoryNeed(
         weights_bytes=weights_bytes,
         context=context,
-        cache_bytes=(context or 0) * _bytes_of_token(shape),
-        overhead_bytes=_BATCH_TOKENS * (shape.vocabulary or 0) * _LOGIT_BYTES + _RUNTIME_BYTES,
+        cache_bytes=cache_bytes,
+        overhead_bytes=overhead_bytes,
+        total_bytes=weights_bytes + cache_bytes + overhead_bytes,
     )
 
 

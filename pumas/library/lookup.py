@@ -103,6 +103,17 @@ def find_match(filename: str, hub: Hub, content: Content | None, *, pages: str) 
     return None
 
 
+def match_of_named(
+    repo: Repo, files: RepoFiles | None, filename: str, content: Content | None, *, pages: str
+) -> HubMatch:
+    """What a file has to do with a repo that a user named, or the document of its model: that it came from there."""
+    same = None if content is None else _same_content([files], content)
+    if same is not None:
+        return msgspec.structs.replace(_by_content(repo, same[1], pages), is_named=True)
+    named = msgspec.structs.replace(_about(repo, pages), method="", is_named=True)
+    return named if content is None else _compared(named, filename, content, [files])
+
+
 def _same_content(listed: Sequence[RepoFiles | None], content: Content) -> tuple[str, RepoFile] | None:
     """The first repo with a file of that content, and the file."""
     same_size = [

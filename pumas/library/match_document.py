@@ -9,7 +9,7 @@ whether a user, an import or the original set it. Tags are added, none goes. Wit
 written.
 
 An answer about another repo than the one the document names counts only if it is surer than that (`match_confidence`;
-a `download_url` without one is sure: the model was downloaded from there).
+a `download_url` without one is sure: the model was downloaded from there), or if a user named that repo.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_FAMILY = ("", "unknown", "imported")
 _MOST_CARD_BYTES = 64 << 10  # a card is a page of YAML; a document is read with every refresh that finds it changed
 
 
-def write_match(layout: Layout, model_id: str, match: HubMatch, repo: Repo) -> ModelLookup:
+def write_match(layout: Layout, model_id: str, match: HubMatch, repo: Repo, *, writes: bool = True) -> ModelLookup:
     """Write what a look-up gave into the document of a model.
 
     Args:
@@ -40,6 +40,7 @@ def write_match(layout: Layout, model_id: str, match: HubMatch, repo: Repo) -> M
         model_id: The model.
         match: The repo that it came from.
         repo: All that the hub says of it.
+        writes: Whether to write it, not only tell what would change.
 
     Returns:
         What changed; or, `told`, why nothing did.
@@ -50,8 +51,8 @@ def write_match(layout: Layout, model_id: str, match: HubMatch, repo: Repo) -> M
     """
     document = existing_place(layout, model_id)
     found = _judged(model_id, dict(load(document)), match, repo)
-    if not found.is_written:
-        return found
+    if not writes or not found.is_written:
+        return msgspec.structs.replace(found, is_written=False)
 
     def change(value: dict[str, object]) -> dict[str, object]:
         # Judged again with the lock held: a user may be editing it.
@@ -86,7 +87,8 @@ def refusal(document: Mapping[str, object], match: HubMatch) -> str:
     if match.requires_confirmation:
         return f"{match.repo_id} has too different a name to be sure; nothing was written"
     known = known_repo(document)
-    if known is not None and known.lower() != match.repo_id.lower() and _confidence(document) >= match.confidence:
+    is_other = known is not None and known.lower() != match.repo_id.lower()
+    if is_other and not match.is_named and _confidence(document) >= match.confidence:
         return f"it is known to come from {known}, which is at least as sure"
     return ""
 
@@ -149,7 +151,7 @@ def _filled(document: Mapping[str, object]) -> list[str]:
 
 def _applied(document: dict[str, object], match: HubMatch, repo: Repo) -> dict[str, object]:
     changes, _ = changes_by(match, repo, document)
-    is_surer = document.get("match_method") in (None, "") or match.confidence >= _confidence(document)
+    is_surer = match.method == "hash" or not document.get("match_method") or match.confidence > _confidence(document)
     found: dict[str, object] = {"match_source": "auto", "pending_online_lookup": False}
     if is_surer:
         found |= {"match_method": match.method, "match_confidence": match.confidence}
