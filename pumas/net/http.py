@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pumas.config import Config
-from pumas.errors import Cancelled, Offline, PumasError
+from pumas.errors import Cancelled, NetworkError, Offline, PumasError
 from pumas.models import NetworkStatus
 from pumas.net.json_answers import json_of
 from pumas.net.messages import Cancellable, Reply, Request, host_of
@@ -55,12 +55,15 @@ class HttpClient:
         """
         return self._wait(self._ask(request), cancel)
 
-    def fetch_all(self, requests: Sequence[Request], *, concurrent: int = 32) -> list[Reply | PumasError]:
+    def fetch_all(
+        self, requests: Sequence[Request], *, concurrent: int = 32, within_s: float | None = None
+    ) -> list[Reply | PumasError]:
         """Ask several at once.
 
         Args:
             requests: What to ask.
             concurrent: Most requests under way at once.
+            within_s: Those that have no answer after so many seconds, tries and waits included, are given up.
 
         Returns:
             Answer or error of each, in order: one that fails does not stop the others.
@@ -75,11 +78,13 @@ class HttpClient:
             free = asyncio.Semaphore(concurrent)
 
             async def one(request: Request) -> Reply | PumasError:
-                async with free:
-                    try:
+                try:
+                    async with asyncio.timeout(within_s), free:
                         return await self._ask(request)
-                    except PumasError as exc:
-                        return exc
+                except TimeoutError:
+                    return NetworkError(host_of(request.url), "does not answer in time; try again later")
+                except PumasError as exc:
+                    return exc
 
             return await asyncio.gather(*map(one, requests))
 

@@ -1,7 +1,7 @@
 """What the hub sends → records (`library.md` §8.1). Nothing is believed: each value is looked at by itself.
 
     a repo     {"id" or "modelId": "owner/name", "sha", "author", "lastModified", "downloads", "pipeline_tag", "tags",
-                "gated": false, "auto" or "manual", "private", "cardData": {…}, "siblings": [{"rfilename", "size", "lfs"}]}
+                "gated": false, "auto" or "manual", "private", "cardData": {…}, "siblings": [{"rfilename"}]}
     a file     {"type": "file", "path", "size", "oid", "lfs": {"oid", "size"}, "xetHash"}; folders are left out
 
 A field of a wrong form counts as not sent; an entry without a usable name is left out, and the others stay.
