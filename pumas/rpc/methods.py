@@ -239,6 +239,10 @@ def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
     return wrapping.resources_response(session.api.get_system_resources())
 
 
+def _get_network_status(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.network_status_response(session.api.get_network_status())
+
+
 def _import_model(session: Session, given: params.ImportParams) -> Struct:
     # The desktop app moves; it imports the same bytes a second time when it is asked to.
     job = session.api.import_model(
@@ -309,6 +313,12 @@ _ROWS = (
         "Gives the load of processor, memory, GPU and drive.",
         responses.SystemResourcesResponse,
         failure={"resources": responses.ResourceLoads()},
+    ),
+    Method(
+        "get_network_status",
+        _get_network_status,
+        "Gives counters and circuit states of the network client, for the offline sign.",
+        responses.NetworkStatusResponse,
     ),
     Method(
         "get_models",

@@ -246,6 +246,19 @@ class StatusResponse(Response, frozen=True, kw_only=True):
     last_launch_error: str | None
 
 
+class NetworkStatusResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_network_status`."""
+
+    total_requests: int = 0
+    successful_requests: int = 0
+    failed_requests: int = 0
+    circuit_breaker_rejections: int = 0
+    retries: int = 0
+    success_rate: float = 0.0
+    circuit_states: dict[str, str] = {}
+    is_offline: bool = False
+
+
 class ImportResponse(Response, frozen=True, kw_only=True):
     """Answer of `import_model`."""
 

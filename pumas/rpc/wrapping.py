@@ -137,6 +137,20 @@ def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
     )
 
 
+def network_status_response(status: models.NetworkStatus) -> responses.NetworkStatusResponse:
+    """`get_network_status`."""
+    return responses.NetworkStatusResponse(
+        total_requests=status.total_requests,
+        successful_requests=status.successful_requests,
+        failed_requests=status.failed_requests,
+        circuit_breaker_rejections=status.circuit_breaker_rejections,
+        retries=status.retries,
+        success_rate=round(status.success_rate, 1),
+        circuit_states=dict(status.circuit_states),
+        is_offline=status.is_offline,
+    )
+
+
 def resources_response(sample: models.Resources) -> responses.SystemResourcesResponse:
     """`get_system_resources`."""
     disk = sample.disk
