@@ -12,6 +12,7 @@ from pumas.cli import (
     digests,
     doctor,
     edit,
+    hub,
     identify,
     imports,
     index,
@@ -34,6 +35,7 @@ for group in (serve.group, models.group, imports.group, edit.group, remove.group
 app.add_typer(remove.trash, name="trash")
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
+app.add_typer(hub.group, name="hub")
 for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):
     app.add_typer(group)
 

@@ -206,6 +206,8 @@ class Hub:
         for _ in range(_MOST_PAGES):
             url = listing_url(self._base, text, author=author, tag=kind, limit=limit - len(repos), cursor=cursor)
             reply = self._client.fetch_all([self._request(url)], within_s=_ANSWER_S)[0]
+            if isinstance(reply, NotOnServer):
+                raise BadAnswer(reply.host, "has no list of models; is HF_ENDPOINT the address of a hub?") from reply
             if isinstance(reply, PumasError):
                 raise reply
             entries = _list_in(reply)
