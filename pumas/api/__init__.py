@@ -14,6 +14,7 @@ from pumas.api.hub import HubOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.organise import OrganiseOperations
+from pumas.api.releases import ReleaseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.api.trash import TrashOperations
@@ -33,6 +34,7 @@ class PumasApi(
     IdentifyOperations,
     ClassifyOperations,
     HubOperations,
+    ReleaseOperations,
     SystemOperations,
     JobOperations,
 ):

@@ -15,6 +15,7 @@ from pumas import __version__
 from pumas.api.ready import ReadyRecords
 from pumas.api.refresh import Refresher
 from pumas.api.watch import LibraryWatch
+from pumas.apps.release_lists import ReleaseLists
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
@@ -69,6 +70,7 @@ class LauncherRoot:
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
         self.http = HttpClient(config)
+        self.releases = ReleaseLists(self.layout, config, self.http, self.jobs)
         self.resources = ResourceSampler(self.layout.root)
 
     def _recover_imports(self) -> Recovered | None:

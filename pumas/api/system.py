@@ -5,10 +5,11 @@ from __future__ import annotations
 from pumas.api.root import LauncherRoot
 from pumas.apps.releases import latest_cached_release
 from pumas.apps.versions import active_version
-from pumas.models import DiskSpace, NetworkStatus, Resources, Status
+from pumas.models import DiskSpace, Resources, Status
 from pumas.system.resources import disk_space
 from pumas.system.status import compose_status
 from pumas.system.tools import missing_tools
+from pumas.upstream import NetworkStatus
 
 
 class SystemOperations:

@@ -11,7 +11,8 @@ from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import facts, put
 from pumas.cli.session import bring_in_line, opened
 from pumas.cli.text import count_text, size_text
-from pumas.models import DiskSpace, LibraryStatus, NetworkStatus, Record, Resources, RootInfo, Status
+from pumas.models import DiskSpace, LibraryStatus, Record, Resources, RootInfo, Status
+from pumas.upstream import NetworkStatus
 
 group = typer.Typer()
 

@@ -37,11 +37,11 @@ class Exchange:
         InvalidInput: A proxy or certificates that the user named can't be used.
     """
 
-    def __init__(self, config: Config, hosts: Hosts, resolve: Resolve, is_private: IsPrivate) -> None:
+    def __init__(self, config: Config, hosts: Hosts, resolve: Resolve, is_private: IsPrivate, *, idle_s: float) -> None:
         self._config = config
         self._hosts = hosts
         self._backend = GuardedBackend(resolve, is_private)
-        self._client = open_client(config, self._backend)
+        self._client = open_client(config, self._backend, idle_s=idle_s)
 
     async def ask(self, request: Request) -> Reply:
         """Ask, again if need be.

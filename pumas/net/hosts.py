@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from pumas.errors import CircuitOpen, NetworkError, NotOnServer, PumasError, RateLimited
-from pumas.models import NetworkStatus
 from pumas.net.breaker import CIRCUIT_RULE, Circuit, CircuitRule
 from pumas.net.rate_limit import SLOW_S, RateLimit
+from pumas.upstream import NetworkStatus
 
 logger = logging.getLogger(__name__)
 

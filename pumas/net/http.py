@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pumas.config import Config
 from pumas.errors import Cancelled, NetworkError, Offline, PumasError
-from pumas.models import NetworkStatus
 from pumas.net.breaker import CIRCUIT_RULE, CircuitRule
 from pumas.net.hosts import Hosts
 from pumas.net.json_answers import json_of
 from pumas.net.messages import Cancellable, Reply, Request, host_of
+from pumas.upstream import NetworkStatus
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Cancellable", "HttpClient", "Reply", "Request", "host_of", "json_of"]
 
 T = TypeVar("T")
+
+IDLE_S = 10.0
 
 _CANCEL_LOOK_S = 0.05
 _CLOSE_S = 0.5
@@ -44,6 +46,7 @@ class HttpClient:
         is_private: Which addresses a public server must not send us to.
         rule: When a server that fails is left alone.
         clock: Seconds on a clock that is never set back.
+        idle_s: How long a server may be silent, and take to be connected.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class HttpClient:
         is_private: IsPrivate | None = None,
         rule: CircuitRule = CIRCUIT_RULE,
         clock: Callable[[], float] = time.monotonic,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._config = config
         self._resolve = resolve
         self._is_private = is_private
+        self._idle_s = idle_s
         self._hosts = Hosts(rule, clock)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,7 +153,7 @@ class HttpClient:
 
             resolve = self._resolve or addresses.resolve_by_system
             self._exchange = exchange.Exchange(
-                self._config, self._hosts, resolve, self._is_private or addresses.is_private
+                self._config, self._hosts, resolve, self._is_private or addresses.is_private, idle_s=self._idle_s
             )
         return await self._exchange.ask(request)
 

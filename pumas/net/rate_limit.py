@@ -1,6 +1,7 @@
 """What a server says about how often it may be asked.
 
     Retry-After: 120 | Wed, 21 Oct 2015 07:28:00 GMT      RFC 9110 10.2.3
+    RateLimit: "api";r=0;t=55                             draft-ietf-httpapi-ratelimit-headers: left, seconds until more
     X-RateLimit-Remaining, -Limit, -Reset                 questions left, of how many, until when (seconds since 1970)
 
 Moments are compared with the server's own `Date`, where it gives one: a clock that is wrong here does no harm.
@@ -9,6 +10,7 @@ Moments are compared with the server's own `Date`, where it gives one: a clock t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -17,6 +19,8 @@ LOW = 0.1  # share of questions left below which we go slowly
 ENOUGH = 0.5  # share above which there is nothing to warn of any more
 SLOW_S = 0.5  # wait before each question then
 LONGEST_S = 24 * 3600.0
+
+_USED_UP = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -77,6 +81,8 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if wait is None and headers.get("x-ratelimit-remaining", "").strip() == "0":
         reset_at = _number(headers, "x-ratelimit-reset")
         wait = None if reset_at is None else reset_at - now
+    if wait is None and (told := _USED_UP.search(headers.get("ratelimit", ""))) is not None:
+        wait = float(told[1])
     return None if wait is None else min(LONGEST_S, max(0.0, wait))
 
 

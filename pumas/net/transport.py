@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpcore
 import httpx
+from pumas_native import __version__
 
-from pumas import __version__
 from pumas.config import Config
 from pumas.errors import InvalidInput
 from pumas.net.addresses import GuardedBackend, is_named_private
@@ -17,12 +17,16 @@ from pumas.net.addresses import GuardedBackend, is_named_private
 MAX_CONNECTIONS = 100
 KEPT_CONNECTIONS = 20
 KEPT_S = 30.0
-# No limit on the whole: a large answer over a thin line takes what it takes, as long as it goes on.
-TIMEOUTS = httpx.Timeout(connect=10.0, read=10.0, write=10.0, pool=None)
 
 
-def open_client(config: Config, backend: GuardedBackend) -> httpx.AsyncClient:
+def open_client(config: Config, backend: GuardedBackend, *, idle_s: float) -> httpx.AsyncClient:
     """The client that asks everything; opens no connection yet.
+
+    Args:
+        config: Proxies and certificates.
+        backend: Connects where there is no proxy.
+        idle_s: How long a server may be silent. There is no limit on the whole: a large answer over a thin line takes
+            what it takes, as long as it goes on.
 
     Raises:
         InvalidInput: The file of certificates or a proxy that the user named can't be used.
@@ -41,7 +45,7 @@ def open_client(config: Config, backend: GuardedBackend) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=transport,
         mounts=mounts,
-        timeout=TIMEOUTS,
+        timeout=httpx.Timeout(idle_s, pool=None),
         trust_env=False,
         headers={"User-Agent": f"pumas-library/{__version__}", "Accept": "*/*"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none are kept

@@ -16,6 +16,7 @@ from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
 from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
+from pumas.upstream import NetworkStatus
 
 _GIB = 1024**3
 
@@ -137,7 +138,7 @@ def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
     )
 
 
-def network_status_response(status: models.NetworkStatus) -> responses.NetworkStatusResponse:
+def network_status_response(status: NetworkStatus) -> responses.NetworkStatusResponse:
     """`get_network_status`."""
     return responses.NetworkStatusResponse(
         total_requests=status.total_requests,

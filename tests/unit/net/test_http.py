@@ -11,6 +11,7 @@ from pathlib import Path
 import pumas_native
 import pytest
 from fakes import server as fakes
+from fakes.http2 import FakeHttp2Server
 from fakes.server import Answer, FakeServer, document
 
 from pumas.config import Config
@@ -435,6 +436,19 @@ def test_a_certificate_must_be_trusted_and_bear_the_name():
             client.close()
 
 
+def test_http2_takes_all_questions_over_one_connection():
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    client = HttpClient(Config(ssl_cert_file=TLS / "cert.pem"), resolve=resolve)
+    with FakeHttp2Server(tls) as server:
+        base = f"https://right.test:{server.port}"
+        client.fetch(Request(url=base))
+        replies = client.fetch_all([Request(url=f"{base}/{n}") for n in range(50)])
+        assert [json_of(reply) for reply in replies] == [{"path": f"/{n}"} for n in range(50)]
+        assert server.connections == 1
+        client.close()
+
+
 def test_an_encrypted_connection_is_not_left_for_an_open_one(server):
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
@@ -485,3 +499,35 @@ def test_importing_and_making_a_client_loads_nothing():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_resolver_that_hangs_does_not_keep_the_process():
+    program = (
+        "import sys, threading\n"
+        "from pumas.config import Config\n"
+        "from pumas.net.http import HttpClient, Request\n"
+        "asked, never = threading.Event(), threading.Event()\n"
+        "client = HttpClient(Config(), resolve=lambda host: (asked.set(), never.wait()))\n"
+        "ask = lambda: client.fetch(Request(url='http://a.test/'))\n"
+        "threading.Thread(target=ask, daemon=True).start()\n"
+        "asked.wait()\n"
+        "client.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, stderr=subprocess.DEVNULL)
+
+
+def test_a_server_that_falls_silent_is_given_up(server):
+    client = HttpClient(Config(retry_base_s=0), idle_s=0.1)
+    server.fail(fakes.stall(5), times=None)
+    with pytest.raises(NetworkError, match="does not answer in time"):
+        ask(client, server)
+    assert len(server.calls) == 3
+    client.close()
+
+
+def test_a_slow_answer_that_goes_on_is_waited_for(server):
+    client = HttpClient(Config(retry_base_s=0), idle_s=0.3)
+    server.fail(lambda answer: Answer(200, b"x" * 200, rate_bytes_s=400))
+    assert ask(client, server).body == b"x" * 200
+    assert len(server.calls) == 1
+    client.close()
