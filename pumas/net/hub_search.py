@@ -26,6 +26,32 @@ _MOST_ANSWERS = 1000  # `storage.md` §10
 _RELATED_LISTED = 100  # repos of an owner that are looked through for related ones
 
 
+class Answers:
+    """Answers in memory: each as long as it is good, and of too many those that were used last.
+
+    Args:
+        most: How many.
+        clock: Seconds on a clock that is never set back.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
+        self._lock = threading.Lock()
+        self._kept: TLRUCache[str, tuple[HubSearch, float]] = TLRUCache(
+            most, ttu=lambda _, answer, now: now + answer[1], timer=clock
+        )
+
+    def get(self, key: str) -> HubSearch | None:
+        """What was kept, if it still is good."""
+        with self._lock:
+            kept = self._kept.get(key)
+        return None if kept is None else kept[0]
+
+    def put(self, key: str, answer: HubSearch, *, life_s: float) -> None:
+        """Keep it for so long."""
+        with self._lock:
+            self._kept[key] = (answer, life_s)
+
+
 class HubSearches:
     """Searches of one root; safe to use from several threads.
 
@@ -36,10 +62,7 @@ class HubSearches:
 
     def __init__(self, hub: Hub, clock: Callable[[], float] = monotonic) -> None:
         self._hub = hub
-        self._lock = threading.Lock()
-        self._answers: TLRUCache[str, tuple[HubSearch, float]] = TLRUCache(
-            _MOST_ANSWERS, ttu=lambda _, answer, now: now + answer[1], timer=clock
-        )
+        self._answers = Answers(_MOST_ANSWERS, clock)
 
     def search(self, query: str, *, kind: str | None = None, limit: int = 25) -> HubSearch:
         """Models whose ids a text finds, in the hub's order.
@@ -65,15 +88,13 @@ class HubSearches:
         return self._with_sizes(replace(listing, repos=wanted[:limit]))[0]
 
     def _answered(self, key: str, ask: Callable[[], Listing]) -> HubSearch:
-        with self._lock:
-            known = self._answers.get(key)
+        known = self._answers.get(key)
         if known is not None:
-            return known[0]
+            return known
         listing = ask()
         answer, is_complete = self._with_sizes(listing)
         if is_complete and not answer.is_stale:
-            with self._lock:
-                self._answers[key] = (answer, listing.left_s)
+            self._answers.put(key, answer, life_s=listing.left_s)
         return answer
 
     def _with_sizes(self, listing: Listing) -> tuple[HubSearch, bool]:

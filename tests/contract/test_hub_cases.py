@@ -9,8 +9,11 @@ from support.cases import check, library_cases
 
 from pumas import PumasApi
 from pumas.config import Config
+from pumas.errors import RateLimited
 from pumas.net import hub_answers
-from pumas.net.hub_search import cache_key
+from pumas.net.hosts import Hosts
+from pumas.net.hub_search import Answers, cache_key
+from pumas.repos import HubSearch
 from pumas.rpc.wrapping import hub_search_response
 
 
@@ -37,6 +40,49 @@ def test_sized_files(case_id, case):
 @pytest.mark.parametrize(("case_id", "case"), library_cases("hub.cache_key"))
 def test_cache_key(case_id, case):
     check(case_id, case["out"], cache_key(*case["args"]))
+
+
+@pytest.mark.parametrize(("case_id", "case"), library_cases("network.hub_cache"))
+def test_answers_in_memory(case_id, case):
+    now, ours = 0.0, []
+    answers, values = Answers(case["max_entries"], lambda: now), {}
+    for step in case["ops"]:
+        if "clock" in step:
+            now += float(step["clock"])
+            ours.append(step)
+        elif step["op"] == "set":
+            key, value, *life_s = step["args"]
+            values[key] = value
+            answers.put(key, HubSearch(models=()), life_s=(*life_s, case["ttl_seconds"])[0])
+            ours.append(step)
+        elif step["op"] == "get":
+            (key,) = step["args"]
+            ours.append({**step, "out": None if answers.get(key) is None else values[key]})
+    check(case_id, case["ops"], ours)
+
+
+@pytest.mark.parametrize(("case_id", "case"), library_cases("network.hub_throttle"))
+def test_calls_are_held_back(case_id, case):
+    now, ours = 0.0, []
+    hosts = Hosts(clock=lambda: now)
+    for step in case["ops"]:
+        name, _, seconds = step["op"].partition(" ")
+        if name == "acquire":
+            try:
+                hosts.admit("hub.example")
+            except RateLimited as exc:
+                ours.append({**step, "out": str(exc), "slept": []})
+            else:
+                hosts.settle("hub.example", None)
+                ours.append({**step, "slept": []})
+        elif name == "backoff":
+            hosts.admit("hub.example")
+            hosts.settle("hub.example", RateLimited("hub.example", float(seconds)))
+            ours.append(step)
+        elif name.startswith("+"):
+            now += float(name)
+            ours.append(step)
+    check(case_id, case["ops"], ours)
 
 
 @pytest.mark.parametrize(("case_id", "case"), library_cases("hub.search"))
