@@ -44,8 +44,6 @@ class HubMatch(Record, frozen=True, kw_only=True):
     """Whether `matched_file` has the file's name and another content."""
     fast_hash: str = ""
     """Of the file (`pumas.library.fast_hash`); empty when there is none."""
-    is_stale: bool = False
-    """The hub could not be asked now: it answered so before."""
 
 
 class Lookup(Record, frozen=True, kw_only=True):
@@ -55,6 +53,8 @@ class Lookup(Record, frozen=True, kw_only=True):
     """None when nothing fits."""
     asked_at: str = ""
     """When the hub was asked, ISO 8601, if that was an earlier time and it knew nothing."""
+    is_stale: bool = False
+    """The hub could not be asked now: it answered so before."""
 
 
 class ModelLookup(Record, frozen=True, kw_only=True):
@@ -70,4 +70,5 @@ class ModelLookup(Record, frozen=True, kw_only=True):
     told: str = ""
     """Why nothing was written, for people."""
     asked_at: str = ""
-    """As of `Lookup`."""
+    is_stale: bool = False
+    """As of `Lookup`, both."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from pumas.models import Record
 
 
@@ -25,7 +27,7 @@ class RepoFiles(Record, frozen=True, kw_only=True):
 
     repo_id: str
     commit: str
-    """40 hex digits."""
+    """40 hex digits; where the hub does not tell them, the branch."""
     files: tuple[RepoFile, ...]
     is_stale: bool = False
     """The hub could not be asked whether the revision is still this commit."""
@@ -48,7 +50,7 @@ class Repo(Record, frozen=True, kw_only=True):
     gated: Literal["", "auto", "manual"] = ""
     """Whether its files need an agreement first, and who grants it."""
     is_private: bool = False
-    card: dict[str, object] = {}
+    card: dict[str, object] = msgspec.field(default_factory=dict)
     """The head of its README; only where one repo was asked for."""
 
     @property

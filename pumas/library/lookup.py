@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,12 +19,14 @@ from typing import Protocol
 import msgspec
 
 from pumas.errors import InvalidInput
-from pumas.matched import HubMatch
+from pumas.matched import HubMatch, Lookup
+from pumas.net.hub import Listing
 from pumas.net.hub_names import base_name, infer_family, most_similar, plain_name, precision, variant
 from pumas.repos import Repo, RepoFile, RepoFiles
 
 LONGEST_NAME = 1000  # characters: comparing names takes the product of their lengths
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HITS = 5
 _HITS_OF_CONTENT = 10
 _EXACT, _SURE = 0.9, 0.6
@@ -39,7 +42,7 @@ _BASE_MODEL = "base_model:"
 class Hub(Protocol):
     """What is asked of the hub."""
 
-    def search(self, text: str, *, kind: str | None = None, limit: int) -> Sequence[Repo]:
+    def listing(self, text: str, *, kind: str | None = None, limit: int) -> Listing:
         """Repos that a text finds."""
 
     def files(self, repo_ids: Sequence[str]) -> Sequence[RepoFiles | None]:
@@ -63,14 +66,25 @@ class _Query:
     kind: str | None
     limit: int
 
-    def ask(self, hub: Hub) -> list[Repo]:
-        """What it finds, the most downloaded first."""
-        repos = hub.search(self.text, kind=self.kind, limit=self.limit) if self.text else ()
-        return sorted(repos, key=lambda repo: -(repo.downloads or 0))
+    def ask(self, hub: Hub) -> _Found:
+        if not self.text:
+            return _Found("", [], is_stale=False)
+        listing = hub.listing(self.text, kind=self.kind, limit=self.limit)
+        repos = sorted(listing.repos, key=lambda repo: -(repo.downloads or 0))
+        return _Found(self.text, repos, is_stale=listing.is_stale)
 
 
-def find_match(filename: str, hub: Hub, content: Content | None, *, pages: str) -> HubMatch | None:
-    """Find the repo that a file came from; None when nothing fits.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What it found, the most downloaded first."""
+
+    text: str
+    repos: list[Repo]
+    is_stale: bool
+
+
+def find_match(filename: str, hub: Hub, content: Content | None, *, pages: str) -> Lookup:
+    """Find the repo that a file came from.
 
     Args:
         filename: Its name; folders before it are left out of account.
@@ -79,24 +93,29 @@ def find_match(filename: str, hub: Hub, content: Content | None, *, pages: str) 
         pages: Address that the pages of repos begin with.
 
     Raises:
-        InvalidInput: The name has more than a thousand characters.
+        InvalidInput: It can't be the name of a file, or has more than a thousand characters.
         NetworkError: The hub can't be asked.
     """
-    if len(filename) > LONGEST_NAME:
-        raise InvalidInput(f"`filename` must have at most {LONGEST_NAME} characters", parameter="filename")
+    if len(filename) > LONGEST_NAME or _CONTROLS.search(filename):
+        message = f"`filename` must be a name of at most {LONGEST_NAME} characters, none of them a control character"
+        raise InvalidInput(message, parameter="filename")
     kind = "gguf" if filename.lower().endswith(".gguf") else None
-    found: list[tuple[str, list[Repo]]] = []
-    for query in (_Query(base_name(filename), None, _HITS), _Query(plain_name(filename), kind, _HITS_OF_CONTENT)):
-        if content is not None or not any(repos for _, repos in found):
-            found.append((query.text, query.ask(hub)))
-    repos = {repo.repo_id: repo for _, repos in found for repo in repos}
+    base, plain = base_name(filename), plain_name(filename)
+    found = [_Query(base, None, _HITS).ask(hub)]
+    is_another = plain != base or kind is not None
+    if is_another and (content is not None or not found[0].repos):
+        found.append(_Query(plain, kind, _HITS_OF_CONTENT).ask(hub))
+    return Lookup(match=_best(found, filename, hub, content, pages=pages), is_stale=any(one.is_stale for one in found))
+
+
+def _best(found: Sequence[_Found], filename: str, hub: Hub, content: Content | None, *, pages: str) -> HubMatch | None:
+    repos = {repo.repo_id: repo for one in found for repo in one.repos}
     listed = hub.files(list(repos)) if content is not None and repos else ()
-    if content is not None:
-        same = _same_content(listed, content)
-        if same is not None:
-            return _by_content(repos[same[0]], same[1], pages)
-    for text, hits in found:
-        best = most_similar(text, [repo.repo_id for repo in hits])
+    same = None if content is None else _same_content(listed, content)
+    if same is not None:
+        return _by_content(repos[same[0]], same[1], pages)
+    for one in found:
+        best = most_similar(one.text, [repo.repo_id for repo in one.repos])
         if best is not None:
             match = _by_name(repos[best[0]], best[1], pages)
             return match if content is None else _compared(match, filename, content, listed)

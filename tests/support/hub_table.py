@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from pumas.net.hub import Listing
 from pumas.repos import Repo, RepoFile, RepoFiles
 
 COMMIT = "0" * 40
@@ -23,12 +25,14 @@ class HubTable:
         self.files_of = files or {}
         self.finds_all = finds_all
         self.unlisted = unlisted
-        self.asked: list[object] = []
+        self.is_stale = False
+        self.asked: list[Any] = []
 
-    def search(self, text: str, *, kind: str | None = None, limit: int) -> Sequence[Repo]:
+    def listing(self, text: str, *, kind: str | None = None, limit: int) -> Listing:
         self.asked.append((text, kind, limit))
         found = [repo for repo in self.repos if self.finds_all or text.lower() in repo.repo_id.lower()]
-        return [repo for repo in found if kind is None or kind in repo.tags][:limit]
+        fitting = [repo for repo in found if kind is None or kind in repo.tags]
+        return Listing(tuple(fitting[:limit]), is_stale=self.is_stale, left_s=0.0)
 
     def files(self, repo_ids: Sequence[str]) -> Sequence[RepoFiles | None]:
         self.asked.append(tuple(repo_ids))

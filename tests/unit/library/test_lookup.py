@@ -34,7 +34,7 @@ class Asked:
 
 
 def find(filename, hub, digest=None, size=100):
-    return find_match(filename, hub, None if digest is None else Content(size, digest), pages=PAGES)
+    return find_match(filename, hub, None if digest is None else Content(size, digest), pages=PAGES).match
 
 
 def test_a_file_of_equal_content_wins_over_any_name():
@@ -112,12 +112,22 @@ def test_nothing_that_fits_is_nothing():
     assert find("-Q4_K_M.gguf", HubTable(repo("a/b"))) is None
 
 
-def test_a_name_without_end_is_refused():
+@pytest.mark.parametrize("name", ["x" * 1001, "a\0b", "a\nb.gguf", "\ud800.gguf"])
+def test_what_can_be_no_name_is_refused(name):
+    hub = HubTable()
     with pytest.raises(InvalidInput, match="1000"):
-        find("x" * 1001, HubTable())
+        find(name, hub)
+    assert not hub.asked
 
 
 def test_the_base_model_is_the_one_that_a_tag_names_plainly():
     tags = ("gguf", "base_model:quantized:a/b", "base_model:a/b", "base_model:c/d", "base_model:nothing")
     assert base_model_of(tags) == "a/b"
     assert base_model_of(("base_model:adapter:a/b",)) == ""
+
+
+@pytest.mark.parametrize("repos", [(repo("a/tiny"),), ()])
+def test_an_answer_of_before_is_marked(repos):
+    hub = HubTable(*repos)
+    hub.is_stale = True
+    assert find_match("tiny.gguf", hub, None, pages=PAGES).is_stale
