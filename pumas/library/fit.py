@@ -27,6 +27,8 @@ class Facts:
     """Of the shards of one model, in order of their names; empty when one of them can't be read."""
     header_of: str | None = None
     """The file of the first."""
+    is_whole: bool = True
+    """Whether all shards were read."""
     config: Mapping[str, object] | None = None
     """Its `config.json`, where the header is not all there is."""
     problem: str | None = None
@@ -49,7 +51,8 @@ class Facts:
     def parameter_count(self) -> int | None:
         """Of all shards."""
         counts = [header.parameter_count for header in self.headers]
-        return sum(filter(None, counts)) if counts and None not in counts else None
+        known = [count for count in counts if count is not None]
+        return sum(known) if self.is_whole and known and len(known) == len(counts) else None
 
 
 def details_of(

@@ -24,6 +24,7 @@ from pumas.library.places import existing_place
 from pumas.library.records import tags_of
 from pumas.library.related import repo_id
 from pumas.matched import HubMatch, ModelLookup
+from pumas.net.hub_answers import is_repo_id
 from pumas.repos import Repo
 from pumas.store.metadata import load
 from pumas.store.paths import Layout
@@ -94,14 +95,14 @@ def refusal(document: Mapping[str, object], match: HubMatch) -> str:
 
 
 def known_repo(document: Mapping[str, object]) -> str | None:
-    """The repo that a model came from, as its document says."""
-    return repo_id(document.get("download_url"))
+    """The repo that a model came from, as its document says; None for what can't be one."""
+    found = repo_id(document.get("download_url"))
+    return found if found is not None and is_repo_id(found) else None
 
 
 def _confidence(document: Mapping[str, object]) -> float:
     value = document.get("match_confidence")
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and isinstance(value, (int, float)) else 1.0
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 1.0
 
 
 def changes_by(
@@ -161,8 +162,6 @@ def _applied(document: dict[str, object], match: HubMatch, repo: Repo) -> dict[s
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    if isinstance(value, Mapping):
+    if isinstance(value, (list, Mapping)):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)

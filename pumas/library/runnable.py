@@ -19,26 +19,34 @@ _PIPELINE = "model_index.json"
 _PROJECTOR = "mmproj"
 
 
-def weights_of(files: Sequence[RepoFile]) -> tuple[RepoFile, ...]:
-    """Files with numbers of a model, of the best format that there is."""
-    found = ([file for file in files if file.path.lower().endswith(suffixes)] for suffixes in _FORMATS)
-    return tuple(next((weights for weights in found if weights), ()))
+def is_weights(path: str) -> bool:
+    """Whether a file holds numbers of a model, as its name says."""
+    return path.lower().endswith(tuple(suffix for suffixes in _FORMATS for suffix in suffixes))
 
 
 def main_set(files: Sequence[RepoFile]) -> tuple[RepoFile, ...]:
     """The shards of the largest model among files, or the largest file, in order of their names."""
-    by_path = {file.path: file for file in weights_of(files) if not _is_projector(file)}
+    by_path = {file.path: file for file in _weights(files)}
     sets = [tuple(by_path[path] for path in one.files) for one in find_shards(list(by_path))]
     return max(sets, key=_size_of, default=())
 
 
 def run_together(files: Sequence[RepoFile]) -> tuple[RepoFile, ...]:
     """The weights that running the model loads."""
-    if not any(file.path == _PIPELINE for file in files):
-        return (*main_set(files), *(file for file in weights_of(files) if _is_projector(file)))
-    weights = weights_of(files)
-    plain = tuple(file for file in weights if quantization(file.path) is None)
-    return plain or weights
+    if any(file.path == _PIPELINE for file in files):
+        weights = _weights(files)
+        plain = tuple(file for file in weights if quantization(file.path) is None)
+        return plain or weights
+    model = main_set(files)
+    is_gguf = any(file.path.lower().endswith(_FORMATS[0]) for file in model)
+    return (*model, *(file for file in files if is_gguf and _is_projector(file)))
+
+
+def _weights(files: Sequence[RepoFile]) -> tuple[RepoFile, ...]:
+    """Files with numbers of a model, of the best format that there is."""
+    models = [file for file in files if not _is_projector(file)]
+    found = (tuple(file for file in models if file.path.lower().endswith(suffixes)) for suffixes in _FORMATS)
+    return next((weights for weights in found if weights), ())
 
 
 def _is_projector(file: RepoFile) -> bool:

@@ -10,8 +10,8 @@ What was fetched is not fetched again. Of several files all ranges of one step a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pumas_native
@@ -32,9 +32,9 @@ class RemoteFile:
 
     name: str
     """For messages."""
-    url: str
+    request: Request
+    """What to ask for it."""
     size_bytes: int
-    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -46,8 +46,15 @@ class _Reading:
     found: Header | PumasError | None = None
 
 
-def read_remote_headers(client: HttpClient, files: Sequence[RemoteFile]) -> list[Header | PumasError]:
+def read_remote_headers(
+    client: HttpClient, files: Sequence[RemoteFile], *, check: Callable[[], None] = lambda: None
+) -> list[Header | PumasError]:
     """Read headers of GGUF and safetensors files.
+
+    Args:
+        client: Asks for them.
+        files: What to read.
+        check: Called before each step; whatever it raises ends the reading.
 
     Returns:
         Header or error of each, in order; `BadAnswer` also for a file that has no header that can be read.
@@ -57,6 +64,7 @@ def read_remote_headers(client: HttpClient, files: Sequence[RemoteFile]) -> list
     """
     readings = [_Reading(file) for file in files]
     for step in range(len(_STEPS_BYTES)):
+        check()
         _read_on([one for one in readings if one.found is None], step, client)
     return [one.found or _no_header(one.file, "its header is longer than 64 MiB") for one in readings]
 
@@ -88,13 +96,12 @@ def _told_length(reading: _Reading) -> int | None:
 
 
 def _request(file: RemoteFile, start: int, end: int) -> Request:
-    return Request(
-        url=file.url,
+    return replace(
+        file.request,
         # A range of what is compressed would be another one.
         headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"},
         accept=frozenset({200, 206}),
         max_bytes=max(end - start, _STEPS_BYTES[0]),
-        token=file.token,
     )
 
 
@@ -127,4 +134,4 @@ def _parsed(reading: _Reading) -> Header | None:
 
 
 def _no_header(file: RemoteFile, offence: str) -> BadAnswer:
-    return BadAnswer(host_of(file.url), f"has a file without a usable header, {file.name}: {offence}")
+    return BadAnswer(host_of(file.request.url), f"has a file without a usable header, {file.name}: {offence}")

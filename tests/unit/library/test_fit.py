@@ -58,6 +58,7 @@ def test_parameters_of_all_shards_are_counted():
     shards = (header(), header(parameter_count=5))
     assert details([], Facts(headers=shards)).parameter_count == 9
     assert details([], Facts(headers=(header(), header(parameter_count=None)))).parameter_count is None
+    assert details([], Facts(headers=(header(),), is_whole=False)).parameter_count is None
 
 
 def test_a_configuration_tells_what_a_safetensors_header_does_not():

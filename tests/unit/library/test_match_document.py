@@ -167,6 +167,11 @@ def test_a_model_is_sure_to_come_from_where_it_was_downloaded(written):
     assert document["download_url"] == "https://huggingface.co/real/source"
 
 
+@pytest.mark.parametrize("url", ["https://huggingface.co/a b/c", "https://elsewhere.org/a/b", "x/../y", 7, ""])
+def test_an_address_that_names_no_repo_names_none(url):
+    assert known_repo({"download_url": url}) is None
+
+
 def test_an_endless_card_is_left_out(written):
     result, document = written(repo=Repo(repo_id="o/Llama-X", author="o", card={"text": "x" * 100_000}))
     assert document["model_card"] == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pumas.library.runnable import main_set, run_together
+from pumas.library.runnable import is_weights, main_set, run_together
 from pumas.repos import RepoFile
 
 
@@ -27,6 +27,7 @@ def paths(found):
         ),
         ({"a.bin": 1, "b.bin": 2}, ["b.bin"]),
         ({"m.gguf": 5, "mmproj-f16.gguf": 9}, ["m.gguf", "mmproj-f16.gguf"]),
+        ({"m.safetensors": 5, "mmproj-f16.gguf": 9}, ["m.safetensors"]),
         ({"README.md": 5}, []),
         ({}, []),
     ],
@@ -47,3 +48,8 @@ def test_the_header_is_that_of_the_largest_set_never_of_a_projector():
     assert paths(main_set(found)) == ["m.gguf"]
     unknown = [RepoFile(path="a.gguf"), RepoFile(path="b.gguf", size_bytes=1)]
     assert paths(main_set(unknown)) == ["b.gguf"]
+
+
+def test_names_of_weights():
+    assert is_weights("a/B.GGUF")
+    assert not is_weights("model.safetensors.index.json")

@@ -10,8 +10,8 @@ from fakes.server import body, html, reset, status
 from support.headers import Gguf, safetensors, tensor
 
 from pumas.config import Config
-from pumas.errors import AccessRefused, BadAnswer, NetworkError, NotOnServer
-from pumas.net.http import HttpClient
+from pumas.errors import AccessRefused, BadAnswer, Cancelled, NetworkError, NotOnServer
+from pumas.net.http import HttpClient, Request
 from pumas.net.remote_headers import RemoteFile, read_remote_headers
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -51,7 +51,7 @@ def read(hub, client):
     def run(files, *, token=None, **repo):
         hub.add(Repo("o/r", files, **repo))
         remote = [
-            RemoteFile(name, f"{hub.url}/o/r/resolve/main/{name}", len(content), token)
+            RemoteFile(name, Request(url=f"{hub.url}/o/r/resolve/main/{name}", token=token), len(content))
             for name, content in files.items()
         ]
         return read_remote_headers(client, remote)
@@ -61,6 +61,20 @@ def read(hub, client):
 
 def ranges(hub):
     return [call.headers["range"] for call in hub.cdn.calls]
+
+
+def test_reading_ends_at_the_next_step(hub, client):
+    hub.add(Repo("o/r", {"m.gguf": (whole := gguf(20_000, 4 * MIB))}))
+    steps = iter([None, Cancelled("enough")])
+
+    def check():
+        if (error := next(steps)) is not None:
+            raise error
+
+    file = RemoteFile("m.gguf", Request(url=f"{hub.url}/o/r/resolve/main/m.gguf"), len(whole))
+    with pytest.raises(Cancelled):
+        read_remote_headers(client, [file], check=check)
+    assert len(hub.cdn.calls) == 1
 
 
 def test_a_small_header_takes_one_range(read, hub):
