@@ -1,4 +1,4 @@
-"""`pumas fit`."""
+"""`pumas hub fit`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _PLACES: dict[Place, str] = {
 }
 
 
-@group.command("fit", epilog="Example: pumas fit bartowski/Llama-3.2-1B-Instruct-GGUF --quant q4_k_m --context 8192")
+@group.command(
+    "fit", epilog="Example: pumas hub fit bartowski/Llama-3.2-1B-Instruct-GGUF --quant q4_k_m --context 8192"
+)
 def fit(
     *,
     repo_id: Annotated[str, typer.Argument(metavar="REPO", help="A repo of the hub, owner/name.")],
@@ -47,7 +49,7 @@ def fit(
     The bytes of each choice are exact. The memory is estimated from the header of one file, of which the first KiB are
     fetched: weights, the keys and values of the context, and what a runtime takes.
     """
-    with opened(root, is_debug=debug) as api:
+    with opened(root, is_debug=debug, told=("pumas.net.hub",)) as api:
         from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without jobs
 
         job = api.get_hf_download_details(repo_id, quantization, context=context)

@@ -29,6 +29,9 @@ def look_up(
         str, typer.Argument(metavar="FILE|MODEL", help="A file, wherever it lies, or an id as `pumas list` shows it.")
     ],
     writes: Annotated[bool, typer.Option("--write", help="Write what the hub says into the model's document.")] = False,
+    repo_id: Annotated[
+        str | None, typer.Option("--repo", metavar="REPO", help="The repo that the model came from, if you know it.")
+    ] = None,
     asks_again: Annotated[
         bool, typer.Option("--again", help="Ask the hub even if it knew nothing a short time ago.")
     ] = False,
@@ -41,14 +44,18 @@ def look_up(
     By content where the hub has a file of the same size, else by name. What is written fills empty fields: what you
     set, or what stood there before, stays. Exit code 1 when no repo fits.
     """
-    with opened(root, is_debug=debug) as api:
-        if Path(target).is_file():
-            if writes:
-                raise InvalidInput("`--write` needs the id of a model; import the file first", parameter="--write")
-            match = _look_up_file(api, Path(target), asks_again=asks_again, as_json=as_json).match
+    with opened(root, is_debug=debug, told=("pumas.net.hub",)) as api:
+        from pumas.store.paths import has_file  # noqa: PLC0415 - `pumas --help` does without it
+
+        if has_file(Path(target)):
+            if writes or repo_id is not None:
+                raise InvalidInput("`--write` and `--repo` need the id of a model; import the file first")
+            found: Lookup | ModelLookup = _look_up_file(api, Path(target), asks_again=asks_again, as_json=as_json)
         else:
-            match = _look_up_model(api, target, writes=writes, asks_again=asks_again, as_json=as_json).match
-    if match is None:
+            found = _look_up_model(api, target, repo_id, writes=writes, asks_again=asks_again, as_json=as_json)
+        if found.is_stale:
+            note("pumas: the hub could not be asked now; this is what it answered before")
+    if found.match is None:
         raise typer.Exit(1)
 
 
@@ -61,11 +68,13 @@ def _look_up_file(api: PumasApi, path: Path, *, asks_again: bool, as_json: bool)
     return found
 
 
-def _look_up_model(api: PumasApi, model_id: str, *, writes: bool, asks_again: bool, as_json: bool) -> ModelLookup:
+def _look_up_model(
+    api: PumasApi, model_id: str, repo_id: str | None, *, writes: bool, asks_again: bool, as_json: bool
+) -> ModelLookup:
     from pumas.cli.progress import wait_for  # noqa: PLC0415 - as above
 
     bring_in_line(api, only_if_empty=True, is_quiet=as_json)
-    job = api.refetch_model_metadata_from_hf(model_id, writes=writes, asks_again=asks_again)
+    job = api.refetch_model_metadata_from_hf(model_id, repo_id, writes=writes, asks_again=asks_again)
     found = wait_for(job, is_quiet=as_json, is_bytes=True)
     put(found, lambda: _nothing(found) if found.match is None else _sheet(found, found.match), as_json=as_json)
     if found.told:
@@ -100,11 +109,11 @@ def _facts(match: HubMatch) -> Iterator[tuple[str, str]]:
     if match.matched_file:
         yield "Its file", f"{match.matched_file}{', which has another content' if match.has_other_content else ''}"
         yield "Its SHA-256", match.expected_sha256
-    if match.is_stale:
-        yield "Note", "the hub could not be asked now; this is what it answered before"
 
 
 def _how(match: HubMatch) -> str:
+    if not match.method:
+        return "its name: the model is said to come from there"
     if match.method == "hash":
         return "content: it has a file of the same SHA-256"
     likeness = f"name, {match.confidence:.0%} alike"

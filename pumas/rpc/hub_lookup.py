@@ -56,10 +56,8 @@ class DownloadDetailsResponse(Response, frozen=True, kw_only=True):
 
 def lookup_response(found: Lookup) -> HFMetadataLookupResponse:
     """`lookup_hf_metadata_for_file`; what is not found has no `metadata` at all."""
-    if found.match is None:
-        return HFMetadataLookupResponse(found=False)
-    stale = True if found.match.is_stale else UNSET
-    return HFMetadataLookupResponse(found=True, metadata=_match(found.match), stale=stale)
+    match = UNSET if found.match is None else _match(found.match)
+    return HFMetadataLookupResponse(found=match is not UNSET, metadata=match, stale=found.is_stale or UNSET)
 
 
 def _match(match: HubMatch) -> HFMetadataLookupResult:

@@ -3,9 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.cases import check, library_cases
 
-from pumas.downloads.choice import belongs_to, check_paths, choose_files
+from pumas.downloads.choice import check_paths, choose_files
 from pumas.errors import InvalidInput
 
 GGUF = [
@@ -21,11 +20,6 @@ GGUF = [
     "tokenizer.model",
     "imatrix.dat",
 ]
-
-
-@pytest.mark.parametrize(("case_id", "case"), library_cases("quant.file_choice"))
-def test_what_goes_along_with_a_quantization(case_id, case):
-    check(case_id, case, {"path": case["path"]} | {key: belongs_to(case["path"], key) for key in case if key != "path"})
 
 
 def test_without_a_quantization_all_but_texts_are_taken():
