@@ -140,6 +140,7 @@ class HttpClient:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._exchange is not None:
                 await self._exchange.close()
+            await loop.shutdown_asyncgens()
             loop.stop()
 
         asyncio.run_coroutine_threadsafe(end(), loop)
@@ -161,7 +162,15 @@ class HttpClient:
         import asyncio  # noqa: PLC0415 - loaded with the first request
 
         loop = self._running_loop()
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work(), loop)
+        ended = threading.Event()
+
+        async def told() -> T:
+            try:
+                return await work()
+            finally:
+                ended.set()
+
+        future: Future[T] = asyncio.run_coroutine_threadsafe(told(), loop)
         try:
             while True:
                 try:
@@ -174,7 +183,8 @@ class HttpClient:
         except CancelledError as exc:
             raise Cancelled("Pumas is shutting down; the request was given up") from exc
         finally:
-            future.cancel()
+            if future.cancel():
+                ended.wait(_CLOSE_S)  # so that whoever asks next finds the server as it is without this request
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415 - loaded with the first request
