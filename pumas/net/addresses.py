@@ -82,11 +82,12 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._is_private = is_private
         self._tcp = httpcore.AnyIOBackend()
         self._lookups: dict[str, asyncio.Future[Sequence[str]]] = {}
-        self._origins: dict[tuple[str, int], bool] = {}
+        self._connected: dict[tuple[str, int], str] = {}
 
     def was_private(self, host: str, port: int) -> bool:
         """Whether the last connection to it went to a private address."""
-        return self._origins.get((host, port), False)
+        address = self._connected.get((host, port))
+        return address is not None and self._is_private(address)
 
     async def connect_tcp(
         self,
@@ -108,7 +109,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             addresses = [address for address in addresses if not self._is_private(address)]
             if not addresses:
                 raise BadAnswer(host, "is a private address, and a public server must not send us there")
-        tried = addresses[:_FEW]
+        last = self._connected.get((host, port))
+        # The one that answered last comes first: waiting for a dead one each time would be slow.
+        tried = sorted(addresses, key=lambda address: address != last)[:_FEW]
         for address in tried:
             is_last = address is tried[-1]
             patience = timeout if is_last or timeout is None else min(timeout, _NEXT_AFTER_S)
@@ -118,15 +121,15 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 if is_last:
                     raise
                 continue
-            self._remember(host, port, is_private=self._is_private(address))
+            self._remember(host, port, address)
             return stream
         raise httpcore.ConnectError(f"{host} has no address")
 
-    def _remember(self, host: str, port: int, *, is_private: bool) -> None:
-        self._origins.pop((host, port), None)
-        self._origins[host, port] = is_private
-        if len(self._origins) > _MOST_ORIGINS:  # none of the oldest has an open connection any more
-            del self._origins[next(iter(self._origins))]
+    def _remember(self, host: str, port: int, address: str) -> None:
+        self._connected.pop((host, port), None)
+        self._connected[host, port] = address
+        if len(self._connected) > _MOST_ORIGINS:  # none of the oldest has an open connection any more
+            del self._connected[next(iter(self._connected))]
 
     async def _addresses(self, host: str, timeout_s: float | None) -> Sequence[str]:
         if is_address(host):

@@ -106,15 +106,17 @@ class HttpClient:
             import asyncio  # noqa: PLC0415 - loaded with the first request
 
             free = asyncio.Semaphore(concurrent)
+            clock = asyncio.get_running_loop().time
+            until = None if within_s is None else clock() + within_s
 
             async def one(request: Request) -> Reply | PumasError:
-                try:
-                    async with asyncio.timeout(within_s), free:
-                        return await self._ask(request)
-                except TimeoutError:
-                    return NetworkError(host_of(request.url), "does not answer in time; try again later")
-                except PumasError as exc:
-                    return exc
+                async with free:
+                    if until is not None and clock() >= until:
+                        return NetworkError(host_of(request.url), "was not asked: others took too long to answer")
+                    try:
+                        return await self._ask(request, until)
+                    except PumasError as exc:
+                        return exc
 
             return await asyncio.gather(*map(one, requests))
 
@@ -140,12 +142,13 @@ class HttpClient:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._exchange is not None:
                 await self._exchange.close()
+            await loop.shutdown_asyncgens()
             loop.stop()
 
         asyncio.run_coroutine_threadsafe(end(), loop)
         thread.join(_CLOSE_S)
 
-    async def _ask(self, request: Request) -> Reply:
+    async def _ask(self, request: Request, until: float | None = None) -> Reply:
         if self._config.offline:
             raise Offline(host_of(request.url))
         if self._exchange is None:
@@ -155,13 +158,21 @@ class HttpClient:
             self._exchange = exchange.Exchange(
                 self._config, self._hosts, resolve, self._is_private or addresses.is_private, idle_s=self._idle_s
             )
-        return await self._exchange.ask(request)
+        return await self._exchange.ask(request, until)
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancel: Cancellable | None) -> T:
         import asyncio  # noqa: PLC0415 - loaded with the first request
 
         loop = self._running_loop()
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work(), loop)
+        ended = threading.Event()
+
+        async def told() -> T:
+            try:
+                return await work()
+            finally:
+                ended.set()
+
+        future: Future[T] = asyncio.run_coroutine_threadsafe(told(), loop)
         try:
             while True:
                 try:
@@ -174,7 +185,8 @@ class HttpClient:
         except CancelledError as exc:
             raise Cancelled("Pumas is shutting down; the request was given up") from exc
         finally:
-            future.cancel()
+            if future.cancel():
+                ended.wait(_CLOSE_S)  # so that whoever asks next finds the server as it is without this request
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415 - loaded with the first request

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from pumas.config import Config
 from pumas.errors import (
@@ -121,9 +122,8 @@ class Hub:
             NetworkError: The hub can't be asked.
         """
         _check(repo_id, revision)
-        request = self._request(repo_url(self._base, repo_id, revision))
         try:
-            reply = self._client.fetch(request)
+            reply = self._fetch(repo_url(self._base, repo_id, revision), monotonic() + _ANSWER_S)
         except (AccessRefused, NotOnServer) as exc:
             raise _refusal(repo_id, revision, exc) from exc
         repo = repo_of(json_of(reply))
@@ -200,16 +200,22 @@ class Hub:
     def _request(self, url: str) -> Request:
         return Request(url=url, token=hub_token(self._config))
 
+    def _fetch(self, url: str, until: float) -> Reply:
+        reply = self._client.fetch_all([self._request(url)], within_s=until - monotonic())[0]
+        if isinstance(reply, PumasError):
+            raise reply
+        return reply
+
     def _fetch_listing(self, text: str, *, author: str | None, kind: str | None, limit: int) -> tuple[Repo, ...]:
         repos: list[Repo] = []
         cursor = None
+        until = monotonic() + _ANSWER_S
         for _ in range(_MOST_PAGES):
             url = listing_url(self._base, text, author=author, tag=kind, limit=limit - len(repos), cursor=cursor)
-            reply = self._client.fetch_all([self._request(url)], within_s=_ANSWER_S)[0]
-            if isinstance(reply, NotOnServer):
-                raise BadAnswer(reply.host, "has no list of models; is HF_ENDPOINT the address of a hub?") from reply
-            if isinstance(reply, PumasError):
-                raise reply
+            try:
+                reply = self._fetch(url, until)
+            except NotOnServer as exc:
+                raise BadAnswer(exc.host, "has no list of models; is HF_ENDPOINT the address of a hub?") from exc
             entries = _list_in(reply)
             found = [repo for entry in entries if (repo := repo_of(entry)) is not None]
             if entries and not found:
@@ -223,11 +229,12 @@ class Hub:
     def _fetch_trees(self, trees: Sequence[_Tree]) -> list[tuple[RepoFile, ...] | PumasError]:
         errors: dict[int, PumasError] = {}
         pending = list(enumerate(trees))
+        until = monotonic() + _FILES_S
         while pending:
             requests = [
                 self._request(tree_url(self._base, tree.repo_id, tree.revision, tree.cursor)) for _, tree in pending
             ]
-            replies = self._client.fetch_all(requests, within_s=_FILES_S)
+            replies = self._client.fetch_all(requests, within_s=until - monotonic())
             for (n, tree), reply in zip(pending, replies, strict=True):
                 try:
                     _take_page(tree, reply)

@@ -77,6 +77,8 @@ class HubSearches:
             NetworkError: The hub can't be asked, and never answered this before.
         """
         _check(query, limit)
+        if not limit:
+            return HubSearch(models=())
         key = cache_key("search", query.strip().lower(), kind, limit)
         return self._answered(key, lambda: self._hub.listing(query, kind=kind, limit=limit))
 

@@ -9,7 +9,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from pumas.config import MAX_WAIT_S
 from pumas.constants import DOWNLOAD_RETRY_STATUSES, RELEASES_PAGE_ATTEMPTS
-from pumas.errors import NetworkError
+from pumas.errors import CircuitOpen, NetworkError
 
 PATIENCE_S = 10.0  # longest wait that a server may ask for and get; with more it is left alone
 TOTAL_S = 45.0  # no try begins later than this after the first: the client gives up on a call after 60 s
@@ -58,7 +58,7 @@ def retrying(base_s: float, count_retry: Callable[[], None]) -> AsyncRetrying:
 
 
 def _is_retried(error: BaseException) -> bool:
-    if not isinstance(error, NetworkError):
+    if not isinstance(error, NetworkError) or isinstance(error, CircuitOpen):
         return False
     asked_for = error.retry_after_s
     return asked_for <= PATIENCE_S if asked_for is not None else error.is_passing

@@ -120,13 +120,13 @@ _ANSWERS = {
 class _Place:
     """A root, and a server that stands for GitHub."""
 
-    def __init__(self, root, server):
+    def __init__(self, root, server, idle_s):
         self.server = server
         self.layout, _ = open_layout(root)
         self.cache = self.layout.data / "cache/github-releases.json"
         self.is_known = True
         config = Config(github_api_base=f"http://github.test:{server.port}", retry_base_s=0)
-        self.http = HttpClient(config, resolve=self._resolve, idle_s=0.2)
+        self.http = HttpClient(config, resolve=self._resolve, idle_s=idle_s)
         self.jobs = JobPool(1)
         self.lists = ReleaseLists(self.layout, config, self.http, self.jobs, clock=lambda: NOW)
 
@@ -137,9 +137,10 @@ class _Place:
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, case):
+    is_silent = isinstance(case["input"], dict) and case["input"].get("answer") == "timeout"
     with FakeServer(lambda call: document([])) as server:
-        made = _Place(tmp_path, server)
+        made = _Place(tmp_path, server, 0.2 if is_silent else 30.0)
         yield made
         made.http.close()
         made.jobs.close(5)

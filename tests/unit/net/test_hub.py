@@ -12,8 +12,18 @@ from fakes.hub import FakeHub, Repo
 from fakes.server import body, cut, hang_up, html, json_body, latency, reset, stall, status
 
 from pumas.config import Config
-from pumas.errors import BadAnswer, InvalidInput, NetworkError, Offline, RateLimited, RepoNotFound, RepoRefused
+from pumas.errors import (
+    BadAnswer,
+    CircuitOpen,
+    InvalidInput,
+    NetworkError,
+    Offline,
+    RateLimited,
+    RepoNotFound,
+    RepoRefused,
+)
 from pumas.net import hub as hub_module
+from pumas.net.breaker import CIRCUIT_RULE
 from pumas.net.http import HttpClient
 from pumas.net.hub import Hub
 from pumas.net.hub_search import HubSearches
@@ -131,8 +141,22 @@ def test_offline_nothing_is_asked(server, ask):
 def test_a_server_that_says_nothing_ends_a_search(server, ask, monkeypatch):
     monkeypatch.setattr(hub_module, "_ANSWER_S", 0.1)
     server.fail(stall(), times=None)
-    with pytest.raises(NetworkError, match="in time"):
-        ask().search("tiny", limit=25)
+    hub = ask()
+    for _ in range(CIRCUIT_RULE.failures):
+        with pytest.raises(NetworkError, match="in time"):
+            hub.search("tiny", limit=25)
+    with pytest.raises(CircuitOpen):
+        hub.search("tiny", limit=25)
+
+
+def test_pages_that_come_slowly_end_with_their_time(server, ask, monkeypatch):
+    monkeypatch.setattr(hub_module, "_FILES_S", 0.5)
+    server.page = 1
+    server.repos["a/Tiny-GGUF"].files = {f"{n}.gguf": b"x" for n in range(15)}
+    server.fail(latency(0.1), path="/a/Tiny-GGUF/tree/", times=None)
+    searches = HubSearches(ask())
+    assert [model.total_size_bytes for model in searches.search("tiny").models] == [None, 5001, 7]
+    assert len(server.requests("/a/Tiny-GGUF/tree/")) < 15
 
 
 def test_files_with_what_the_hub_declares(server, ask):
