@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pumas.api.root import LauncherRoot
-from pumas.errors import InvalidInput, NotFound, PumasError, shown
+from pumas.errors import AccessRefused, InvalidInput, NotFound, PumasError, shown
 from pumas.fitting import DownloadDetails, Machine
 from pumas.jobs import Job, Progress
 from pumas.models import Header
@@ -83,7 +83,7 @@ class FitOperations:
             for file in shards
         ]
         headers = read_remote_headers(self._root.http, remote, check=progress.check)
-        problem = next((str(one) for one in headers if isinstance(one, PumasError)), None)
+        problem = next((_told(repo, one) for one in headers if isinstance(one, PumasError)), None)
         return Facts(
             headers=tuple(one for one in headers if isinstance(one, Header)) if problem is None else (),
             header_of=shards[0].path if problem is None else None,
@@ -136,6 +136,13 @@ def _choices(repo: RepoFiles, quantization: str | None) -> list[tuple[str | None
         offered = ", ".join(tokens) or "none"
         raise NotFound(f"{repo.repo_id} has no files of the quantization {shown(quantization)!r}; it has {offered}")
     return found
+
+
+def _told(repo: RepoFiles, error: PumasError) -> str:
+    """Why a header can't be read; of a repo that this user may not read, what to do about it."""
+    from pumas.net.hub import refusal_of  # noqa: PLC0415 - for whoever asks
+
+    return str(refusal_of(repo.repo_id, repo.commit, error) if isinstance(error, AccessRefused) else error)
 
 
 def _no_facts(problem: str) -> Facts:

@@ -152,7 +152,8 @@ def test_a_gated_repo_gives_its_bytes_but_no_header(api, hub):
     hub.add(Repo("o/gated", FILES, gated="manual"))
     found = details(api, "o/gated", "q4_k_m")
     assert found.choices[0].size_bytes == len(SMALL) + 2
-    assert "token" in found.problem
+    assert "accept its terms at https://huggingface.co/o/gated" in found.problem
+    assert "HF_TOKEN" in found.problem
 
 
 def test_a_hub_that_is_away_is_an_error(api, hub):

@@ -10,6 +10,11 @@ from pumas.library.footprint import Shape, longest_context, memory_need, place_f
 from pumas.models import Header
 
 GIB = 1 << 30
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["count", "head_dim", "hidden_size"]), inner),
+    max_leaves=5,
+)
 LLAMA = {
     "llama.block_count": 32,
     "llama.embedding_length": 4096,
@@ -80,9 +85,15 @@ def test_a_configuration_of_transformers():
     assert shape_of_config(own).cache_elements == 28 * 28 * 256
 
 
-@given(st.dictionaries(st.sampled_from([*CONFIG, "head_dim", "text_config"]), st.from_type(type) | st.integers()))
+@given(st.dictionaries(st.sampled_from([*CONFIG, "head_dim", "text_config"]), ANYTHING))
 def test_any_configuration_gives_a_shape_without_an_exception(config):
     need = memory_need(1, shape_of_config(config))
+    assert need.total_bytes < 1 << 70
+
+
+@given(st.dictionaries(st.sampled_from(sorted(LLAMA)), ANYTHING))
+def test_any_header_gives_a_shape_without_an_exception(metadata):
+    need = memory_need(1, shape_of_gguf(gguf(metadata)))
     assert need.total_bytes < 1 << 70
 
 
