@@ -7,7 +7,7 @@ import json
 
 import pytest
 from fakes.hub import FakeHub, Repo
-from fakes.server import html, status
+from fakes.server import html, json_body, status
 from support.roots import write_model
 
 from pumas import PumasApi
@@ -116,6 +116,21 @@ def test_a_page_for_people_is_no_answer(api, hub):
     hub.fail(html(), times=None)
     with pytest.raises(NetworkError, match="JSON"):
         look_up(api, "tiny-chat.gguf")
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, {}, "x", [1, None], [{"id": 5}], [[]], {"id": "a/b", "sha": 7, "cardData": []}]
+)
+@pytest.mark.parametrize("where", ["search=", "/tree/", "/revision/"])
+def test_answers_of_every_wrong_shape_are_the_hub_s_fault(api, hub, model, wrong, where):
+    model()
+    hub.fail(json_body(wrong), path=where, times=None)
+    try:
+        found = refetch(api)
+    except NetworkError as exc:
+        assert str(exc)
+    else:
+        assert found.match is None or found.match.repo_id in hub.repos
 
 
 def test_one_repo_that_can_t_be_listed_hinders_no_other(api, hub, tmp_path):
