@@ -38,9 +38,9 @@ class Choice(Record, frozen=True, kw_only=True):
     need: MemoryNeed
     place: Place
     gpu_context: int | None
-    """Most tokens with which it has room on one GPU; None where `need.context` is."""
+    """Most tokens with which it has room on one GPU; None where there is no GPU, or `need.context` is None."""
     longest_context: int | None
-    """Most tokens with which it has room at all; the same."""
+    """Most tokens with which it has room at all; None where `need.context` is."""
 
 
 class Machine(Record, frozen=True, kw_only=True):

@@ -104,6 +104,6 @@ def _choice(
         fits_drive=size_bytes <= machine.drive_free_bytes,
         need=need,
         place=place_for(need.total_bytes, machine.memory_free_bytes, gpus),
-        gpu_context=longest_context(need, shape, max(gpus, default=0)),
+        gpu_context=longest_context(need, shape, max(gpus)) if gpus else None,
         longest_context=longest_context(need, shape, machine.memory_free_bytes + sum(gpus)),
     )

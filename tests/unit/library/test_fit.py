@@ -22,9 +22,9 @@ def header(**given):
     return Header(**{"format": "gguf", "size_bytes": 1, "architecture": "llama", "parameter_count": 4, **given})
 
 
-def details(choices, facts, **given):
+def details(choices, facts, machine=MACHINE, **given):
     files = tuple(file for _, files in choices for file in files)
-    return details_of(RepoFiles(repo_id="o/r", commit="0" * 40, files=files), choices, facts, MACHINE, **given)
+    return details_of(RepoFiles(repo_id="o/r", commit="0" * 40, files=files), choices, facts, machine, **given)
 
 
 SMALL, BIG = RepoFile(path="m-Q4_K_M.gguf", size_bytes=5 * GIB), RepoFile(path="m-F16.gguf", size_bytes=15 * GIB)
@@ -82,3 +82,10 @@ def test_without_any_header_the_bytes_are_still_told():
     assert choice.place == "gpu"
     assert found.problem == "it can't be read"
     assert found.parameter_count is None
+
+
+def test_without_a_gpu_there_is_no_context_for_one():
+    facts = Facts(headers=(header(metadata=LLAMA),))
+    machine = Machine(drive_free_bytes=0, memory_free_bytes=16 * GIB, gpu_free_bytes=())
+    (choice,) = details([("q4_k_m", [SMALL])], facts, machine).choices
+    assert (choice.place, choice.gpu_context, choice.longest_context) == ("memory", None, 8192)
