@@ -5,7 +5,7 @@ pool of connections beside ours that `get_network_status` would not see, no circ
 thread; and it raises on the first entry of a wrong form. What it is used for is the token (`hub_token`).
 
     listing            good for an hour; kept for when the hub can't be asked
-    commit of a branch as the last listing said; asked again when that is older than a caller wants
+    commit of a branch as a listing of the last hour said, or asked for; kept likewise
     files of a commit  good for ever
 """
 
@@ -195,13 +195,14 @@ class Hub:
 
     def file_request(self, repo_id: str, commit: str, path: str) -> Request:
         """What to ask for one file; the token goes to the hub only, not to where it redirects."""
-        return self._request(file_url(self._base, repo_id, commit, path))
+        return self._requests([file_url(self._base, repo_id, commit, path)])[0]
 
-    def _request(self, url: str) -> Request:
-        return Request(url=url, token=hub_token(self._config))
+    def _requests(self, urls: Sequence[str]) -> list[Request]:
+        token = hub_token(self._config)
+        return [Request(url=url, token=token) for url in urls]
 
     def _fetch(self, url: str, until: float) -> Reply:
-        reply = self._client.fetch_all([self._request(url)], within_s=until - monotonic())[0]
+        reply = self._client.fetch_all(self._requests([url]), within_s=until - monotonic())[0]
         if isinstance(reply, PumasError):
             raise reply
         return reply
@@ -216,6 +217,9 @@ class Hub:
                 reply = self._fetch(url, until)
             except NotOnServer as exc:
                 raise BadAnswer(exc.host, "has no list of models; is HF_ENDPOINT the address of a hub?") from exc
+            except AccessRefused as exc:
+                told = "refuses to be searched: check the token (HF_TOKEN, or `hf auth login`)"
+                raise BadAnswer(exc.host, told, status=exc.status) from exc
             entries = _list_in(reply)
             found = [repo for entry in entries if (repo := repo_of(entry)) is not None]
             if entries and not found:
@@ -231,10 +235,8 @@ class Hub:
         pending = list(enumerate(trees))
         until = monotonic() + _FILES_S
         while pending:
-            requests = [
-                self._request(tree_url(self._base, tree.repo_id, tree.revision, tree.cursor)) for _, tree in pending
-            ]
-            replies = self._client.fetch_all(requests, within_s=until - monotonic())
+            urls = [tree_url(self._base, tree.repo_id, tree.revision, tree.cursor) for _, tree in pending]
+            replies = self._client.fetch_all(self._requests(urls), within_s=until - monotonic())
             for (n, tree), reply in zip(pending, replies, strict=True):
                 try:
                     _take_page(tree, reply)
@@ -246,14 +248,12 @@ class Hub:
     def _current_commit(self, repo_id: str, revision: str) -> tuple[str, bool]:
         """The commit of a revision, and whether it is only what the hub said before."""
         try:
-            commit = self.repo(repo_id, revision).commit
+            return self.repo(repo_id, revision).commit or revision, False
         except NetworkError:
             kept = self._store.get(("commit", repo_id, revision), str)
             if kept is None or commit_of(kept.answer) is None:
                 raise
             return kept.answer, True
-        assert commit is not None  # `repo` gives none without  # noqa: S101
-        return commit, False
 
     def _known_commit(self, repo_id: str) -> str | None:
         kept = self._store.get(("commit", repo_id, MAIN), str)

@@ -113,6 +113,8 @@ def test_long_calls_leave_threads_for_others(hub, config, root, monkeypatch):
             answer = call(session, "search_hf_models", query="gguf")
             assert (answer["success"], answer["models"]) == (False, [])
         assert call(session, "search_hf_models", query="gguf")["success"]
+        late = Session(api, wait_until=0.0)
+        assert "in a moment" in call(late, "search_hf_models", query="gguf")["error"]
 
 
 @pytest.fixture

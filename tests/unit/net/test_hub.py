@@ -221,6 +221,8 @@ def test_refusals_say_what_to_do(server, ask):
         ask().repo("b/tiny")
     with pytest.raises(RepoRefused, match="HF_TOKEN is wrong"):
         ask(hub_token="hf_wrong").repo("b/tiny")
+    with pytest.raises(BadAnswer, match="check the token"):
+        ask(hub_token="hf_wrong").search("tiny", limit=25)
     server.fail(status(429, retry_after="90"), path="/api/models/b/tiny")
     with pytest.raises(RateLimited, match="in 90 seconds"):
         ask().repo("b/tiny")
