@@ -1,4 +1,4 @@
-"""Operations on the hub: searching it for models."""
+"""Operations on the hub: searching it for models, and listing their files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from pumas.api.models import ModelOperations
 from pumas.errors import ModelNotFound
-from pumas.repos import HubSearch
+from pumas.repos import HubSearch, RepoFiles
 
 
 class HubOperations(ModelOperations):
@@ -54,3 +54,18 @@ class HubOperations(ModelOperations):
         if related is None:
             return HubSearch(models=())
         return self._root.hub_searches.related(related.owner, related.include, limit=limit)
+
+    def list_hf_files(self, repo_id: str, *, revision: str = "main") -> RepoFiles:
+        """All files of a repo, with their sizes and the digests that the hub declares.
+
+        Args:
+            repo_id: `owner/name`.
+            revision: A branch, a tag or a commit.
+
+        Raises:
+            InvalidInput: It can't be the id of a repo, or no revision.
+            RepoNotFound: There is none, or none of this revision.
+            RepoRefused: It is gated or private, and the token of this user does not open it.
+            NetworkError: The hub can't be asked, and never answered this before.
+        """
+        return self._root.hub.repo_files(repo_id, revision)

@@ -15,11 +15,12 @@ from pumas.cli.text import UNKNOWN, clean, count_text, date_text, shorten, size_
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pumas.repos import HubModel, HubSearch
+    from pumas.repos import HubModel, HubSearch, RepoFiles
 
 group = typer.Typer(help="Look for models on the hub, huggingface.co or its mirror named by HF_ENDPOINT.")
 
 _KIND_CHARACTERS = 30
+_STALE = "The hub can't be asked now; this is what it answered before"
 _OPTIONS_SHOWN = 6  # of one repo; some offer thirty
 
 Limit = Annotated[int, typer.Option(metavar="N", help="Show at most so many, up to 1000.")]
@@ -63,10 +64,40 @@ def related_on_hub(
         _show(api.get_related_models(model_id, limit=limit), as_json=as_json)
 
 
+@group.command("files", epilog="Example: pumas hub files bartowski/Llama-3.2-1B-Instruct-GGUF")
+def files_on_hub(
+    *,
+    repo_id: Annotated[str, typer.Argument(metavar="REPO", help="A repo as `pumas hub search` shows it.")],
+    revision: Annotated[str, typer.Option(metavar="REVISION", help="A branch, a tag or a commit.")] = "main",
+    root: Root = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the files of a repo on the hub, with their sizes and the SHA-256 that it declares."""
+    with opened(root, is_debug=debug) as api:
+        found = api.list_hf_files(repo_id, revision=revision)
+        put(found, lambda: _files(found), as_json=as_json)
+        if found.is_stale:
+            note(_STALE)
+        if not as_json:
+            total = sum(file.size_bytes or 0 for file in found.files)
+            note(f"{count_text(len(found.files), 'file')}, {size_text(total)}, commit {found.commit}")
+
+
+def _files(found: RepoFiles) -> str | RenderableType:
+    columns = (
+        Column("FILE", overflow="fold"),
+        Column("SIZE", no_wrap=True, justify="right"),
+        Column("SHA256", overflow="fold"),
+    )
+    rows = [(clean(file.path), size_text(file.size_bytes), file.sha256 or UNKNOWN) for file in found.files]
+    return table(columns, rows)
+
+
 def _show(found: HubSearch, *, as_json: bool) -> None:
     put(found, lambda: _table(found), as_json=as_json)
     if found.is_stale:
-        note("The hub can't be asked now; this is what it answered before")
+        note(_STALE)
     if not as_json:
         note(count_text(len(found.models), "hit"))
 

@@ -5,7 +5,7 @@ pool of connections beside ours that `get_network_status` would not see, no circ
 thread; and it raises on the first entry of a wrong form. What it is used for is the token (`hub_token`).
 
     listing            good for an hour; kept for when the hub can't be asked
-    commit of a branch as the last listing said; asked again when that is older than a caller wants
+    commit of a branch as a listing of the last hour said, or asked for; kept likewise
     files of a commit  good for ever
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pumas.config import Config
@@ -30,7 +30,7 @@ from pumas.errors import (
 )
 from pumas.net.http import HttpClient, Reply, Request, host_of, json_of
 from pumas.net.hub_addresses import file_url, listing_url, next_cursor, repo_url, tree_url
-from pumas.net.hub_answers import PAGES, commit_of, files_of, is_repo_id, repo_of
+from pumas.net.hub_answers import PAGES, commit_of, file_of_headers, files_of, is_repo_id, repo_of
 from pumas.net.hub_store import HubStore
 from pumas.net.hub_token import hub_token
 from pumas.repos import Repo, RepoFile, RepoFiles
@@ -43,6 +43,9 @@ MOST_HITS = 1000  # of one listing; the hub's own bound of a page
 _MOST_PAGES = 20  # of one listing or tree
 _ANSWER_S = 25.0  # for one answer and all tries: with the sizes of its hits a search ends before its client gives up
 _FILES_S = 15.0
+_LFS_BYTES = 10 << 20  # larger ones the hub takes as LFS only, so that they have a digest
+_MOST_HEADS = 200  # of one repo
+_HEAD_STATUSES = frozenset({200, 302, 303, 307})  # where the bytes lie does not matter
 _REVISION_CHARACTERS = 255
 
 
@@ -152,6 +155,8 @@ class Hub:
         files = self.trees([(repo_id, commit)])[0]
         if isinstance(files, PumasError):
             raise files
+        if not is_stale:
+            files = self._with_digests(repo_id, commit, files)
         return RepoFiles(repo_id=repo_id, commit=commit, files=files, is_stale=is_stale)
 
     def files(self, repo_ids: Sequence[str]) -> list[RepoFiles | None]:
@@ -195,13 +200,14 @@ class Hub:
 
     def file_request(self, repo_id: str, commit: str, path: str) -> Request:
         """What to ask for one file; the token goes to the hub only, not to where it redirects."""
-        return self._request(file_url(self._base, repo_id, commit, path))
+        return self._requests([file_url(self._base, repo_id, commit, path)])[0]
 
-    def _request(self, url: str) -> Request:
-        return Request(url=url, token=hub_token(self._config))
+    def _requests(self, urls: Sequence[str]) -> list[Request]:
+        token = hub_token(self._config)
+        return [Request(url=url, token=token) for url in urls]
 
     def _fetch(self, url: str, until: float) -> Reply:
-        reply = self._client.fetch_all([self._request(url)], within_s=until - monotonic())[0]
+        reply = self._client.fetch_all(self._requests([url]), within_s=until - monotonic())[0]
         if isinstance(reply, PumasError):
             raise reply
         return reply
@@ -216,6 +222,9 @@ class Hub:
                 reply = self._fetch(url, until)
             except NotOnServer as exc:
                 raise BadAnswer(exc.host, "has no list of models; is HF_ENDPOINT the address of a hub?") from exc
+            except AccessRefused as exc:
+                told = "refuses to be searched: check the token (HF_TOKEN, or `hf auth login`)"
+                raise BadAnswer(exc.host, told, status=exc.status) from exc
             entries = _list_in(reply)
             found = [repo for entry in entries if (repo := repo_of(entry)) is not None]
             if entries and not found:
@@ -231,10 +240,8 @@ class Hub:
         pending = list(enumerate(trees))
         until = monotonic() + _FILES_S
         while pending:
-            requests = [
-                self._request(tree_url(self._base, tree.repo_id, tree.revision, tree.cursor)) for _, tree in pending
-            ]
-            replies = self._client.fetch_all(requests, within_s=until - monotonic())
+            urls = [tree_url(self._base, tree.repo_id, tree.revision, tree.cursor) for _, tree in pending]
+            replies = self._client.fetch_all(self._requests(urls), within_s=until - monotonic())
             for (n, tree), reply in zip(pending, replies, strict=True):
                 try:
                     _take_page(tree, reply)
@@ -243,17 +250,32 @@ class Hub:
             pending = [(n, tree) for n, tree in pending if n not in errors and tree.cursor is not None]
         return [errors.get(n) or tuple(tree.files) for n, tree in enumerate(trees)]
 
+    def _with_digests(self, repo_id: str, commit: str, files: tuple[RepoFile, ...]) -> tuple[RepoFile, ...]:
+        """Ask for large files themselves where a mirror's tree does not say what they hold."""
+        bare = [file.path for file in files if file.sha256 is None and _may_be_large(file)][:_MOST_HEADS]
+        if not bare:
+            return files
+        asked = self._requests([file_url(self._base, repo_id, commit, path) for path in bare])
+        heads = [replace(request, method="HEAD", accept=_HEAD_STATUSES) for request in asked]
+        found = {
+            path: file_of_headers(path, reply.status, reply.headers)
+            for path, reply in zip(bare, self._client.fetch_all(heads, within_s=_FILES_S), strict=True)
+            if isinstance(reply, Reply)
+        }
+        said = [found.get(file.path, file) for file in files]
+        files = tuple(new if new.sha256 is not None else old for new, old in zip(said, files, strict=True))
+        self._store.put_files([(repo_id, commit, files)])
+        return files
+
     def _current_commit(self, repo_id: str, revision: str) -> tuple[str, bool]:
         """The commit of a revision, and whether it is only what the hub said before."""
         try:
-            commit = self.repo(repo_id, revision).commit
+            return self.repo(repo_id, revision).commit or revision, False
         except NetworkError:
             kept = self._store.get(("commit", repo_id, revision), str)
             if kept is None or commit_of(kept.answer) is None:
                 raise
             return kept.answer, True
-        assert commit is not None  # `repo` gives none without  # noqa: S101
-        return commit, False
 
     def _known_commit(self, repo_id: str) -> str | None:
         kept = self._store.get(("commit", repo_id, MAIN), str)
@@ -278,6 +300,10 @@ def _take_page(tree: _Tree, reply: Reply | PumasError) -> None:
     tree.pages += 1
     if tree.cursor is not None and tree.pages == _MOST_PAGES:
         raise BadAnswer(host_of(reply.url), f"lists more files of {tree.repo_id} than a model can have")
+
+
+def _may_be_large(file: RepoFile) -> bool:
+    return file.size_bytes is None or file.size_bytes >= _LFS_BYTES
 
 
 def _list_in(reply: Reply) -> list[object]:

@@ -97,6 +97,25 @@ def _file(entry: object) -> RepoFile | None:
     )
 
 
+def file_of_headers(path: str, status: int, headers: Mapping[str, str]) -> RepoFile:
+    """A file as the head of its own answer declares it: `X-Linked-ETag`, `X-Linked-Size`, `X-Xet-Hash`.
+
+    Args:
+        path: Below the repo.
+        status: Of the answer; the length of a redirect says nothing of the file.
+        headers: By lower-case name.
+    """
+    etag = headers.get("x-linked-etag", headers.get("etag", "")).removeprefix("W/").strip('"')
+    size = headers.get("x-linked-size", headers.get("content-length") if status == 200 else None)
+    return RepoFile(
+        path=path,
+        size_bytes=_size(size),
+        sha256=_hex(etag, _SHA256),
+        git_oid=_hex(etag, _COMMIT),
+        xet_hash=_hex(headers.get("x-xet-hash"), _SHA256),
+    )
+
+
 def _hex(value: object, form: re.Pattern[str]) -> str | None:
     return value if isinstance(value, str) and form.fullmatch(value) else None
 

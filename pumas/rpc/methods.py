@@ -55,9 +55,12 @@ class Session:
         """Do something in this thread that may take long, but not on too many of the server's threads at once.
 
         Raises:
-            Unavailable: As many as may are at it.
+            Unavailable: As many as may are at it, or the calls before it in a batch took all the time.
         """
-        if not self.long_calls.acquire(timeout=LONG_CALL_WAIT_S):
+        wait_s = LONG_CALL_WAIT_S
+        if self.wait_until is not None:
+            wait_s = min(wait_s, self.wait_until - monotonic())
+        if wait_s <= 0 or not self.long_calls.acquire(timeout=wait_s):
             raise Unavailable("Too many long calls are being answered; try again in a moment")
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_what_the_hub_said_before_stands_in_and_is_marked(hub, config, root, mon
 def test_a_rate_limit_says_when_to_ask_again(hub, config, root):
     hub.fail(status(429, retry_after="77"))
     with PumasApi(root, config=config) as api:
+        api.refresh_models().result(30)
         answer = call(Session(api), "search_hf_models", query="gguf")
         again = call(Session(api), "get_related_models", model_id=LLAMA)
     assert (answer["success"], answer["models"]) == (False, [])
@@ -113,6 +115,8 @@ def test_long_calls_leave_threads_for_others(hub, config, root, monkeypatch):
             answer = call(session, "search_hf_models", query="gguf")
             assert (answer["success"], answer["models"]) == (False, [])
         assert call(session, "search_hf_models", query="gguf")["success"]
+        late = Session(api, wait_until=0.0)
+        assert "in a moment" in call(late, "search_hf_models", query="gguf")["error"]
 
 
 @pytest.fixture
@@ -143,6 +147,19 @@ def test_the_command_shows_what_can_be_downloaded(pumas):
     code, out, _ = pumas("hub", "search", "gguf", "--json")
     (model,) = json.loads(out)["models"]
     assert (code, model["repo_id"], model["options"][0]["size_bytes"]) == (0, "owner/Llama-GGUF", 5000)
+
+
+def test_the_command_lists_files(pumas, hub):
+    code, out, err = pumas("hub", "files", "owner/Llama-GGUF")
+    commit = hub.repos["owner/Llama-GGUF"].commit
+    assert (code, err) == (0, f"2 files, 13.7 KiB, commit {commit}\n")
+    assert out.splitlines()[1].split() == ["a-Q4_K_M.gguf", "4.9", "KiB", hashlib.sha256(b"x" * 5000).hexdigest()]
+    hub.fail(hang_up(), times=None)
+    code, out, err = pumas("hub", "files", "owner/Llama-GGUF", "--json")
+    assert (code, json.loads(out)["is_stale"], json.loads(out)["commit"]) == (0, True, commit)
+    assert err == "The hub can't be asked now; this is what it answered before\n"
+    code, out, err = pumas("hub", "files", "../..")
+    assert (code, out, err) == (2, "", "pumas: `../..` is no repo of the hub; name one as owner/name\n")
 
 
 def test_the_command_finds_related_models(pumas):

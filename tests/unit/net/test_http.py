@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from fakes import server as fakes
 from fakes.http2 import FakeHttp2Server
 from fakes.server import Answer, FakeServer, document
+from fakes.tunnel import FakeTunnel
 
 from pumas.config import Config
 from pumas.errors import (
@@ -91,7 +93,15 @@ def ours():
     return [thread for thread in threading.enumerate() if "process_request_thread" not in thread.name]
 
 
-def test_many_threads_and_requests_share_one_pool_and_one_thread(client, server):
+def test_many_threads_may_ask_at_once(client, server):
+    with ThreadPoolExecutor(16) as threads:
+        replies = list(threads.map(lambda n: ask(client, server, f"/{n}"), range(100)))
+    assert [json_of(reply) for reply in replies] == [{"path": f"/{n}"} for n in range(100)]
+    assert client.status().total_requests == 100
+    assert [thread.name for thread in threading.enumerate()].count("network") == 1
+
+
+def test_many_requests_share_one_pool_and_one_thread(client, server):
     ask(client, server)
     before = len(ours())
     server.fail(fakes.latency(0.05), times=None)
@@ -483,6 +493,19 @@ def test_a_proxy_is_asked_except_for_hosts_without_one(server):
             client.fetch(Request(url=target))
         client.close()
         assert len(proxy.calls) == 2
+
+
+def test_encrypted_connections_go_through_a_proxy_and_check_the_name():
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    with FakeServer(hello, tls=tls) as server, FakeTunnel(server.port) as proxy:
+        config = Config(retry_base_s=0, https_proxy=proxy.url, ssl_cert_file=TLS / "cert.pem")
+        client = HttpClient(config)
+        assert json_of(client.fetch(Request(url="https://right.test/a"))) == {"path": "/a"}
+        with pytest.raises(NetworkError, match="no valid certificate"):
+            client.fetch(Request(url="https://wrong.test/"))
+        client.close()
+    assert proxy.targets == ["right.test:443", "wrong.test:443"]
 
 
 @pytest.mark.parametrize(

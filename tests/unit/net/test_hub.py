@@ -169,6 +169,23 @@ def test_files_with_what_the_hub_declares(server, ask):
     assert (small.sha256, len(small.git_oid or ""), len(large.xet_hash or "")) == (None, 40, 64)
 
 
+def test_large_files_that_a_mirror_lists_barely_are_asked_for_themselves(server, ask):
+    large = b"x" * (10 << 20)
+    server.add(
+        Repo("a/bare", {"a.gguf": large, "b.gguf": large + b"y", "c.json": b"{}"}, has_bare_tree=True, is_xet=True)
+    )
+    server.fail(status(404), path="/resolve/", method="HEAD")
+    before = ask().repo_files("a/bare").files
+    assert sorted(file.path for file in before if file.sha256) in (["a.gguf"], ["b.gguf"])
+    first, second, third = ask().repo_files("a/bare").files
+    assert (first.sha256, first.size_bytes) == (hashlib.sha256(large).hexdigest(), 10 << 20)
+    assert (second.sha256, second.size_bytes) == (hashlib.sha256(large + b"y").hexdigest(), (10 << 20) + 1)
+    assert (third.sha256, third.size_bytes, len(second.xet_hash or "")) == (None, 2, 64)
+    heads = len(server.requests("HEAD "))
+    assert ask().repo_files("a/bare").files == (first, second, third)
+    assert (heads, len(server.requests("HEAD ")), len(server.cdn.calls)) == (3, 3, 0)
+
+
 def test_the_files_of_a_commit_are_asked_for_once(server, ask):
     repo = server.repos["a/Tiny-GGUF"]
     before, commit = ask().repo_files("a/Tiny-GGUF"), repo.commit
@@ -221,6 +238,8 @@ def test_refusals_say_what_to_do(server, ask):
         ask().repo("b/tiny")
     with pytest.raises(RepoRefused, match="HF_TOKEN is wrong"):
         ask(hub_token="hf_wrong").repo("b/tiny")
+    with pytest.raises(BadAnswer, match="check the token"):
+        ask(hub_token="hf_wrong").search("tiny", limit=25)
     server.fail(status(429, retry_after="90"), path="/api/models/b/tiny")
     with pytest.raises(RateLimited, match="in 90 seconds"):
         ask().repo("b/tiny")
