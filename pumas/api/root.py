@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ from pumas.system.resources import ResourceSampler
 
 if TYPE_CHECKING:
     from pumas.library.import_recovery import Recovered
+    from pumas.net.hub import Hub
+    from pumas.net.hub_search import HubSearches
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +103,21 @@ class LauncherRoot:
         if self._scratch is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
         return Path(self._scratch.name)
+
+    @cached_property
+    def hub(self) -> Hub:
+        """The hub, with what it answered before."""
+        from pumas.net.hub import Hub  # noqa: PLC0415 - for whoever asks it
+        from pumas.net.hub_store import HubStore  # noqa: PLC0415 - as above
+
+        return Hub(self.http, HubStore(self.cache, self.config.hub_base), self.config)
+
+    @cached_property
+    def hub_searches(self) -> HubSearches:
+        """Searches on it, with those that were answered not long ago."""
+        from pumas.net.hub_search import HubSearches  # noqa: PLC0415 - as above
+
+        return HubSearches(self.hub)
 
     @property
     def is_writable(self) -> bool:

@@ -43,8 +43,12 @@ class Exchange:
         self._backend = GuardedBackend(resolve, is_private)
         self._client = open_client(config, self._backend, idle_s=idle_s)
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: Request, until: float | None = None) -> Reply:
         """Ask, again if need be.
+
+        Args:
+            request: What to ask.
+            until: Time of the loop at which all tries are given up; that is a failure of the server.
 
         Raises:
             NetworkError: There is no answer that can be used.
@@ -52,7 +56,11 @@ class Exchange:
         """
         with Visit(self._hosts) as visit:
             tries = retrying(self._config.retry_base_s, self._hosts.count_retry)
-            return await tries(self._follow, request, visit)
+            try:
+                async with asyncio.timeout_at(until):
+                    return await tries(self._follow, request, visit)
+            except TimeoutError as exc:
+                raise NetworkError(_name(_parsed(request.url)), "does not answer in time; try again later") from exc
 
     async def close(self) -> None:
         """Close all connections."""

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pumas.config import Config
-from pumas.errors import Cancelled, Offline, PumasError
+from pumas.errors import Cancelled, NetworkError, Offline, PumasError
 from pumas.net.breaker import CIRCUIT_RULE, CircuitRule
 from pumas.net.hosts import Hosts
 from pumas.net.json_answers import json_of
@@ -85,12 +85,15 @@ class HttpClient:
         """
         return self._wait(lambda: self._ask(request), cancel)
 
-    def fetch_all(self, requests: Sequence[Request], *, concurrent: int = 32) -> list[Reply | PumasError]:
+    def fetch_all(
+        self, requests: Sequence[Request], *, concurrent: int = 32, within_s: float | None = None
+    ) -> list[Reply | PumasError]:
         """Ask several at once.
 
         Args:
             requests: What to ask.
             concurrent: Most requests under way at once.
+            within_s: Those that have no answer after so many seconds, tries and waits included, are given up.
 
         Returns:
             Answer or error of each, in order: one that fails does not stop the others.
@@ -103,11 +106,15 @@ class HttpClient:
             import asyncio  # noqa: PLC0415 - loaded with the first request
 
             free = asyncio.Semaphore(concurrent)
+            clock = asyncio.get_running_loop().time
+            until = None if within_s is None else clock() + within_s
 
             async def one(request: Request) -> Reply | PumasError:
                 async with free:
+                    if until is not None and clock() >= until:
+                        return NetworkError(host_of(request.url), "was not asked: others took too long to answer")
                     try:
-                        return await self._ask(request)
+                        return await self._ask(request, until)
                     except PumasError as exc:
                         return exc
 
@@ -141,7 +148,7 @@ class HttpClient:
         asyncio.run_coroutine_threadsafe(end(), loop)
         thread.join(_CLOSE_S)
 
-    async def _ask(self, request: Request) -> Reply:
+    async def _ask(self, request: Request, until: float | None = None) -> Reply:
         if self._config.offline:
             raise Offline(host_of(request.url))
         if self._exchange is None:
@@ -151,7 +158,7 @@ class HttpClient:
             self._exchange = exchange.Exchange(
                 self._config, self._hosts, resolve, self._is_private or addresses.is_private, idle_s=self._idle_s
             )
-        return await self._exchange.ask(request)
+        return await self._exchange.ask(request, until)
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancel: Cancellable | None) -> T:
         import asyncio  # noqa: PLC0415 - loaded with the first request
