@@ -570,3 +570,19 @@ class EmbeddedMetadata(Record, frozen=True, kw_only=True):
     file_type: str
     metadata: dict[str, object] | None
     error: str | None = None
+
+
+class NetworkStatus(Record, frozen=True, kw_only=True):
+    """How requests to servers went in this process."""
+
+    total_requests: int = 0
+    """A request counts once, however often it was tried."""
+    successful_requests: int = 0
+    failed_requests: int = 0
+    circuit_breaker_rejections: int = 0
+    """Not asked, because the server had failed too often."""
+    retries: int = 0
+    circuit_states: dict[str, Literal["closed", "open", "half_open"]] = {}
+    """By host: asked as usual, left alone, or tried again."""
+    is_offline: bool = False
+    """Pumas was told to work offline, or a server is left alone: answers come from caches."""
