@@ -11,6 +11,7 @@ import time
 import pytest
 
 from pumas.downloads.lease import Leases
+from pumas.store.locks import document_lock
 
 HOLD = """
 import sys
@@ -44,7 +45,8 @@ def held_by_a_child(tmp_path, folder):
 
 def rewrite(folder, **fields):
     path = folder / "lease.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    with document_lock(folder.parent / "locks", f"{folder.name}/lease.json"):  # its holder may be at it
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
 def test_one_holds_it_until_it_lets_go(leases, folder):
