@@ -34,6 +34,7 @@ REFRESH_AGE_S: Final = 2.0  # a list asked for sooner after a refresh does not b
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
 LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS
+LONG_CALL_WAIT_S: Final = 5.0  # for one of them to become free
 SERVER_THREADS: Final = 32
 SHUTDOWN_S: Final = 0.8  # jobs have reached a safe point by then, or are left to the next start
 

@@ -7,11 +7,13 @@
     │   ├── ModelNotFound
     │   ├── JobNotFound
     │   ├── DownloadNotFound
-    │   └── NotOnServer                a server that was asked does not have it
+    │   ├── NotOnServer                a server that was asked does not have it
+    │   └── RepoNotFound               the hub has no such repo or revision, or does not show it
     ├── Conflict                       something else stands in the way
     │   └── PortInUse
     ├── Damaged                        a document or database on disk can't be read as what it is
     ├── Unavailable (OSError)          it can't be done now: read-only, busy, gone
+    │   ├── RepoRefused                the hub does not let this user read a repo
     │   └── NetworkError               a server can't be reached, or does not answer as it should
     │       ├── Offline                nothing is asked of the network
     │       ├── CircuitOpen            the server failed too often, it is left alone for a while
@@ -113,6 +115,16 @@ class DownloadNotFound(NotFound):
         self.download_id = download_id
 
 
+class RepoNotFound(NotFound):
+    """The hub has no such repo or revision, or does not show it to this user."""
+
+    kind = "repo_not_found"
+
+    def __init__(self, repo_id: str, message: str) -> None:
+        super().__init__(message)
+        self.repo_id = repo_id
+
+
 class Conflict(PumasError):
     """Something else stands in the way."""
 
@@ -151,6 +163,16 @@ class Unavailable(PumasError, OSError):
 
     kind = "unavailable"
     exit_code = 6
+
+
+class RepoRefused(Unavailable):
+    """The hub does not let this user read a repo: it is gated, or the token is wrong."""
+
+    kind = "repo_refused"
+
+    def __init__(self, repo_id: str, message: str) -> None:
+        super().__init__(message)
+        self.repo_id = repo_id
 
 
 class NetworkError(Unavailable):

@@ -586,3 +586,8 @@ class NetworkStatus(Record, frozen=True, kw_only=True):
     """By host: asked as usual, left alone, or tried again."""
     is_offline: bool = False
     """Pumas was told to work offline, or a server is left alone: answers come from caches."""
+
+    @property
+    def success_rate(self) -> float:
+        """Requests that succeeded, in percent; 0 as long as there was none."""
+        return 100.0 * self.successful_requests / self.total_requests if self.total_requests else 0.0

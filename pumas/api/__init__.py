@@ -10,6 +10,7 @@ from typing import Self
 from pumas.api.classify import ClassifyOperations
 from pumas.api.digests import DigestOperations
 from pumas.api.health import HealthOperations
+from pumas.api.hub import HubOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
 from pumas.api.organise import OrganiseOperations
@@ -31,6 +32,7 @@ class PumasApi(
     DigestOperations,
     IdentifyOperations,
     ClassifyOperations,
+    HubOperations,
     SystemOperations,
     JobOperations,
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pumas.api.root import LauncherRoot
 from pumas.apps.releases import latest_cached_release
 from pumas.apps.versions import active_version
-from pumas.models import DiskSpace, Resources, Status
+from pumas.models import DiskSpace, NetworkStatus, Resources, Status
 from pumas.system.resources import disk_space
 from pumas.system.status import compose_status
 from pumas.system.tools import missing_tools
@@ -24,6 +24,10 @@ class SystemOperations:
             latest_release=latest_cached_release(layout, "comfyui"),
             missing_tools=missing_tools(),
         )
+
+    def get_network_status(self) -> NetworkStatus:
+        """How requests to servers went in this process, and which servers are left alone; asks nothing."""
+        return self._root.http.status()
 
     def get_disk_space(self) -> DiskSpace:
         """Space of the file system that holds the root.

@@ -7,38 +7,62 @@ Outside it is plain and synchronous, and safe for any number of threads; inside 
 from __future__ import annotations
 
 import threading
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pumas.config import Config
-from pumas.errors import Cancelled, Offline, PumasError
+from pumas.errors import Cancelled, NetworkError, Offline, PumasError
 from pumas.models import NetworkStatus
+from pumas.net.breaker import CIRCUIT_RULE, CircuitRule
+from pumas.net.hosts import Hosts
 from pumas.net.json_answers import json_of
 from pumas.net.messages import Cancellable, Reply, Request, host_of
 
 if TYPE_CHECKING:
     import asyncio
 
-    import httpx
+    from pumas.net.addresses import IsPrivate, Resolve
+    from pumas.net.exchange import Exchange
 
 __all__ = ["Cancellable", "HttpClient", "Reply", "Request", "host_of", "json_of"]
 
 T = TypeVar("T")
 
 _CANCEL_LOOK_S = 0.05
+_CLOSE_S = 0.5
 
 
 class HttpClient:
-    """Asks servers; nothing is opened before the first request."""
+    """Asks servers; nothing is opened before the first request.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: Tokens are not taken from it: they belong to requests.
+        resolve: Finds addresses of host names; the system does when not given.
+        is_private: Which addresses a public server must not send us to.
+        rule: When a server that fails is left alone.
+        clock: Seconds on a clock that is never set back.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        resolve: Resolve | None = None,
+        is_private: IsPrivate | None = None,
+        rule: CircuitRule = CIRCUIT_RULE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
+        self._resolve = resolve
+        self._is_private = is_private
+        self._hosts = Hosts(rule, clock)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._exchange: Exchange | None = None
         self._is_closed = False
 
     def fetch(self, request: Request, *, cancel: Cancellable | None = None) -> Reply:
@@ -50,17 +74,21 @@ class HttpClient:
 
         Raises:
             NetworkError: There is no answer that can be used; `Offline`, `RateLimited`, … say more.
+            InvalidInput: A proxy or certificates that the user named can't be used.
             NotOnServer: The server does not have it (404, 410).
             Cancelled: `cancel` was set, or the client closed.
         """
-        return self._wait(self._ask(request), cancel)
+        return self._wait(lambda: self._ask(request), cancel)
 
-    def fetch_all(self, requests: Sequence[Request], *, concurrent: int = 32) -> list[Reply | PumasError]:
+    def fetch_all(
+        self, requests: Sequence[Request], *, concurrent: int = 32, within_s: float | None = None
+    ) -> list[Reply | PumasError]:
         """Ask several at once.
 
         Args:
             requests: What to ask.
             concurrent: Most requests under way at once.
+            within_s: Those that have no answer after so many seconds, tries and waits included, are given up.
 
         Returns:
             Answer or error of each, in order: one that fails does not stop the others.
@@ -75,25 +103,27 @@ class HttpClient:
             free = asyncio.Semaphore(concurrent)
 
             async def one(request: Request) -> Reply | PumasError:
-                async with free:
-                    try:
+                try:
+                    async with asyncio.timeout(within_s), free:
                         return await self._ask(request)
-                    except PumasError as exc:
-                        return exc
+                except TimeoutError:
+                    return NetworkError(host_of(request.url), "does not answer in time; try again later")
+                except PumasError as exc:
+                    return exc
 
             return await asyncio.gather(*map(one, requests))
 
-        return self._wait(ask_all(), None)
+        return self._wait(ask_all, None)
 
     def status(self) -> NetworkStatus:
         """How requests went so far; never waits."""
-        return NetworkStatus(is_offline=self._config.offline)
+        return self._hosts.status(is_offline=self._config.offline)
 
     def close(self) -> None:
         """End what is under way and close all connections; later requests are refused."""
         with self._lock:
+            loop, thread = (None, None) if self._is_closed else (self._loop, self._thread)
             self._is_closed = True
-            loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
         import asyncio  # noqa: PLC0415 - loaded already
@@ -103,29 +133,30 @@ class HttpClient:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._client is not None:
-                await self._client.aclose()
+            if self._exchange is not None:
+                await self._exchange.close()
             loop.stop()
 
         asyncio.run_coroutine_threadsafe(end(), loop)
-        thread.join()
+        thread.join(_CLOSE_S)
 
     async def _ask(self, request: Request) -> Reply:
         if self._config.offline:
             raise Offline(host_of(request.url))
-        from pumas.net.exchange import exchange  # noqa: PLC0415 - loads httpx
-        from pumas.net.retry import retrying  # noqa: PLC0415 - loads tenacity
+        if self._exchange is None:
+            from pumas.net import addresses, exchange  # noqa: PLC0415 - loads httpx
 
-        if self._client is None:
-            import httpx  # noqa: PLC0415 - loaded with the first request
+            resolve = self._resolve or addresses.resolve_by_system
+            self._exchange = exchange.Exchange(
+                self._config, self._hosts, resolve, self._is_private or addresses.is_private
+            )
+        return await self._exchange.ask(request)
 
-            self._client = httpx.AsyncClient(http2=True, follow_redirects=False, timeout=httpx.Timeout(10.0))
-        return await retrying(self._config.retry_base_s)(exchange, self._client, request)
-
-    def _wait(self, work: Coroutine[Any, Any, T], cancel: Cancellable | None) -> T:
+    def _wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancel: Cancellable | None) -> T:
         import asyncio  # noqa: PLC0415 - loaded with the first request
 
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._running_loop())
+        loop = self._running_loop()
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work(), loop)
         try:
             while True:
                 try:

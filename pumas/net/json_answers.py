@@ -18,7 +18,7 @@ def json_of(reply: Reply) -> object:
     host = host_of(reply.url)
     try:
         value: object = msgspec.json.decode(reply.body)
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         kind = reply.headers.get("content-type", "something").partition(";")[0].strip()
         raise BadAnswer(
             host, f"sends {kind[:50]} that can't be read as JSON; is there a sign-in page in between?"
@@ -30,14 +30,12 @@ def json_of(reply: Reply) -> object:
 
 def _is_deeper(value: object, levels: int) -> bool:
     level = [value]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         below: list[object] = []
         for one in level:
             if isinstance(one, dict):
                 below.extend(one.values())
             elif isinstance(one, list):
                 below.extend(one)
-        if not below:
-            return False
         level = below
-    return True
+    return any(isinstance(one, dict | list) for one in level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 
@@ -34,8 +35,13 @@ def wait_s(attempt: int, *, base_s: float, factor: float, cap_s: float = MAX_WAI
         return cap_s
 
 
-def retrying(base_s: float) -> AsyncRetrying:
-    """Three tries; waits of `base`, `base²` plus up to half of `base`, or what the server asks for."""
+def retrying(base_s: float, count_retry: Callable[[], None]) -> AsyncRetrying:
+    """Three tries; waits of `base`, `base²` plus up to half of `base`, or what the server asks for.
+
+    Args:
+        base_s: The first wait.
+        count_retry: Called before each wait.
+    """
 
     def wait(state: RetryCallState) -> float:
         planned = wait_s(state.attempt_number - 1, base_s=base_s, factor=base_s)
@@ -46,6 +52,7 @@ def retrying(base_s: float) -> AsyncRetrying:
         retry=retry_if_exception(_is_retried),
         stop=stop_after_attempt(RELEASES_PAGE_ATTEMPTS) | stop_before_delay(TOTAL_S),
         wait=wait,
+        before_sleep=lambda _: count_retry(),
         reraise=True,
     )
 

@@ -31,6 +31,21 @@ class SearchParams(Struct, frozen=True, kw_only=True):
     tags: list[str] | None = None
 
 
+class HubSearchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `search_hf_models`."""
+
+    query: str
+    kind: str | None = None
+    limit: int = 25
+
+
+class RelatedParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_related_models`."""
+
+    model_id: str
+    limit: int = 25
+
+
 class OverridesParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_model_overrides`."""
 

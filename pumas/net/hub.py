@@ -1,0 +1,293 @@
+"""The hub: listings, repos, files of repos. What it answered before stands in for it when it can't be asked.
+
+Its own client, `huggingface_hub.HfApi`, is not what asks. It knows no bounds for answers, follows every redirect, has a
+pool of connections beside ours that `get_network_status` would not see, no circuit breaker, no cache, and one call a
+thread; and it raises on the first entry of a wrong form. What it is used for is the token (`hub_token`).
+
+    listing            good for an hour; kept for when the hub can't be asked
+    commit of a branch as the last listing said; asked again when that is older than a caller wants
+    files of a commit  good for ever
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pumas.config import Config
+from pumas.errors import (
+    AccessRefused,
+    BadAnswer,
+    InvalidInput,
+    NetworkError,
+    NotOnServer,
+    PumasError,
+    RepoNotFound,
+    RepoRefused,
+    shown,
+)
+from pumas.net.http import HttpClient, Reply, Request, host_of, json_of
+from pumas.net.hub_addresses import file_url, listing_url, next_cursor, repo_url, tree_url
+from pumas.net.hub_answers import PAGES, commit_of, files_of, is_repo_id, repo_of
+from pumas.net.hub_store import HubStore
+from pumas.net.hub_token import hub_token
+from pumas.repos import Repo, RepoFile, RepoFiles
+
+logger = logging.getLogger(__name__)
+
+MAIN = "main"
+LISTING_S = 3600.0  # life of a listing (`storage.md` §10)
+MOST_HITS = 1000  # of one listing; the hub's own bound of a page
+_MOST_PAGES = 20  # of one listing or tree
+_ANSWER_S = 25.0  # for one answer and all tries: with the sizes of its hits a search ends before its client gives up
+_FILES_S = 15.0
+_REVISION_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a search found."""
+
+    repos: tuple[Repo, ...]
+    is_stale: bool
+    left_s: float
+    """How much longer it is good."""
+
+
+@dataclass(slots=True)
+class _Tree:
+    repo_id: str
+    revision: str
+    files: list[RepoFile] = field(default_factory=list)
+    cursor: str | None = None
+    pages: int = 0
+
+
+class Hub:
+    """Asks the hub, and remembers; safe to use from several threads.
+
+    Args:
+        client: Through which it is asked.
+        store: Where answers are kept.
+        config: Names the server, and whether anything may be asked.
+    """
+
+    def __init__(self, client: HttpClient, store: HubStore, config: Config) -> None:
+        self._client = client
+        self._store = store
+        self._config = config
+        self._base = config.hub_base.rstrip("/")
+
+    def listing(self, text: str, *, author: str | None = None, kind: str | None = None, limit: int) -> Listing:
+        """Repos that a text finds, in the hub's order.
+
+        Args:
+            text: What to search for, in ids; empty for all.
+            author: Only repos of this owner.
+            kind: Only repos with this tag.
+            limit: Most repos.
+
+        Raises:
+            NetworkError: The hub can't be asked, and never answered this before.
+        """
+        asked = ("search", text.strip().lower(), author or "", kind or "", str(limit))
+        kept = self._store.get(asked, tuple[Repo, ...])
+        if kept is not None and kept.age_s < LISTING_S:
+            return Listing(kept.answer, is_stale=False, left_s=LISTING_S - kept.age_s)
+        try:
+            repos = self._fetch_listing(text, author=author, kind=kind, limit=limit)
+        except NetworkError as exc:
+            if kept is None:
+                raise
+            logger.warning("the hub is not asked, it answers as before: %s", exc)
+            return Listing(kept.answer, is_stale=True, left_s=0.0)
+        if not repos and kept is not None and kept.answer:
+            return Listing(kept.answer, is_stale=True, left_s=0.0)
+        commits = [(("commit", repo.repo_id, MAIN), repo.commit) for repo in repos if repo.commit]
+        self._store.put((asked, repos), *commits)
+        return Listing(repos, is_stale=False, left_s=LISTING_S)
+
+    def search(self, text: str, *, kind: str | None = None, limit: int) -> tuple[Repo, ...]:
+        """The repos of a listing."""
+        return self.listing(text, kind=kind, limit=limit).repos
+
+    def repo(self, repo_id: str, revision: str = MAIN) -> Repo:
+        """What the hub says of one repo.
+
+        Raises:
+            InvalidInput: It can't be the id of a repo, or no revision.
+            RepoNotFound: There is none, or one that this user may not see.
+            NetworkError: The hub can't be asked.
+        """
+        _check(repo_id, revision)
+        request = self._request(repo_url(self._base, repo_id, revision))
+        try:
+            reply = self._client.fetch(request)
+        except (AccessRefused, NotOnServer) as exc:
+            raise _refusal(repo_id, revision, exc) from exc
+        repo = repo_of(json_of(reply))
+        if repo is None or repo.commit is None:
+            raise BadAnswer(host_of(self._base), f"does not say what {repo_id} is")
+        self._store.put((("commit", repo_id, revision), repo.commit))
+        return repo
+
+    def repo_files(self, repo_id: str, revision: str = MAIN) -> RepoFiles:
+        """All files of a repo, with what the hub declares of them.
+
+        Args:
+            repo_id: `owner/name`.
+            revision: A branch or a tag, which is looked up now, or a commit.
+
+        Raises:
+            InvalidInput: It can't be the id of a repo, or no revision.
+            RepoNotFound: There is none, or none of this revision.
+            RepoRefused: This user may not read its files.
+            NetworkError: The hub can't be asked, and never answered this before.
+        """
+        _check(repo_id, revision)
+        commit, is_stale = commit_of(revision), False
+        if commit is None:
+            commit, is_stale = self._current_commit(repo_id, revision)
+        files = self.trees([(repo_id, commit)])[0]
+        if isinstance(files, PumasError):
+            raise files
+        return RepoFiles(repo_id=repo_id, commit=commit, files=files, is_stale=is_stale)
+
+    def files(self, repo_ids: Sequence[str]) -> list[RepoFiles | None]:
+        """The files of several repos on their main branch, as listings said last; None where they can't be had."""
+        commits = [self._known_commit(repo_id) for repo_id in repo_ids]
+        found = self.trees(list(zip(repo_ids, commits, strict=True)))
+        return [
+            None if isinstance(files, PumasError) else RepoFiles(repo_id=repo_id, commit=commit or MAIN, files=files)
+            for repo_id, commit, files in zip(repo_ids, commits, found, strict=True)
+        ]
+
+    def trees(
+        self, repos: Sequence[tuple[str, str | None]], *, asks: bool = True
+    ) -> list[tuple[RepoFile, ...] | PumasError]:
+        """The files of several repos, all asked for at once.
+
+        Args:
+            repos: Each with its commit; without one, with that of its main branch.
+            asks: Whether the hub is asked for those that are not known.
+
+        Returns:
+            Files or error of each, in order.
+        """
+        known = self._store.files([(repo_id, commit or "") for repo_id, commit in repos])
+        unknown = [n for n, files in enumerate(known) if files is None]
+        nothing = NetworkError(host_of(self._base), "is not asked now")
+        read: list[tuple[RepoFile, ...] | PumasError] = [nothing if files is None else files for files in known]
+        if not (unknown and asks):
+            return read
+        asked = [_Tree(repos[n][0], repos[n][1] or MAIN) for n in unknown]
+        for n, files in zip(unknown, self._fetch_trees(asked), strict=True):
+            read[n] = files
+        self._store.put_files(
+            [
+                (repo_id, commit, files)
+                for (repo_id, commit), files in ((repos[n], read[n]) for n in unknown)
+                if commit is not None and not isinstance(files, PumasError)
+            ]
+        )
+        return read
+
+    def file_request(self, repo_id: str, commit: str, path: str) -> Request:
+        """What to ask for one file; the token goes to the hub only, not to where it redirects."""
+        return self._request(file_url(self._base, repo_id, commit, path))
+
+    def _request(self, url: str) -> Request:
+        return Request(url=url, token=hub_token(self._config))
+
+    def _fetch_listing(self, text: str, *, author: str | None, kind: str | None, limit: int) -> tuple[Repo, ...]:
+        repos: list[Repo] = []
+        cursor = None
+        for _ in range(_MOST_PAGES):
+            url = listing_url(self._base, text, author=author, tag=kind, limit=limit - len(repos), cursor=cursor)
+            reply = self._client.fetch_all([self._request(url)], within_s=_ANSWER_S)[0]
+            if isinstance(reply, PumasError):
+                raise reply
+            entries = _list_in(reply)
+            found = [repo for entry in entries if (repo := repo_of(entry)) is not None]
+            if entries and not found:
+                raise BadAnswer(host_of(self._base), "lists nothing that can be read as a repo")
+            repos += found
+            cursor = next_cursor(reply.headers)
+            if cursor is None or len(repos) >= limit:
+                break
+        return tuple(repos[:limit])
+
+    def _fetch_trees(self, trees: Sequence[_Tree]) -> list[tuple[RepoFile, ...] | PumasError]:
+        errors: dict[int, PumasError] = {}
+        pending = list(enumerate(trees))
+        while pending:
+            requests = [
+                self._request(tree_url(self._base, tree.repo_id, tree.revision, tree.cursor)) for _, tree in pending
+            ]
+            replies = self._client.fetch_all(requests, within_s=_FILES_S)
+            for (n, tree), reply in zip(pending, replies, strict=True):
+                try:
+                    _take_page(tree, reply)
+                except PumasError as exc:
+                    errors[n] = exc
+            pending = [(n, tree) for n, tree in pending if n not in errors and tree.cursor is not None]
+        return [errors.get(n) or tuple(tree.files) for n, tree in enumerate(trees)]
+
+    def _current_commit(self, repo_id: str, revision: str) -> tuple[str, bool]:
+        """The commit of a revision, and whether it is only what the hub said before."""
+        try:
+            commit = self.repo(repo_id, revision).commit
+        except NetworkError:
+            kept = self._store.get(("commit", repo_id, revision), str)
+            if kept is None or commit_of(kept.answer) is None:
+                raise
+            return kept.answer, True
+        assert commit is not None  # `repo` gives none without  # noqa: S101
+        return commit, False
+
+    def _known_commit(self, repo_id: str) -> str | None:
+        kept = self._store.get(("commit", repo_id, MAIN), str)
+        return commit_of(kept.answer) if kept is not None and kept.age_s < LISTING_S else None
+
+
+def _check(repo_id: str, revision: str) -> None:
+    if not is_repo_id(repo_id):
+        raise InvalidInput(f"`{shown(repo_id)}` is no repo of the hub; name one as owner/name", parameter="repo_id")
+    # SECURITY: it becomes part of an address; dots alone would be another folder.
+    if not 0 < len(revision) <= _REVISION_CHARACTERS or not revision.isprintable() or not revision.strip("./"):
+        raise InvalidInput(f"`{shown(revision)}` is no revision of a repo", parameter="revision")
+
+
+def _take_page(tree: _Tree, reply: Reply | PumasError) -> None:
+    if isinstance(reply, (AccessRefused, NotOnServer)):
+        raise _refusal(tree.repo_id, tree.revision, reply) from reply
+    if isinstance(reply, PumasError):
+        raise reply
+    tree.files += files_of(_list_in(reply))
+    tree.cursor = next_cursor(reply.headers)
+    tree.pages += 1
+    if tree.cursor is not None and tree.pages == _MOST_PAGES:
+        raise BadAnswer(host_of(reply.url), f"lists more files of {tree.repo_id} than a model can have")
+
+
+def _list_in(reply: Reply) -> list[object]:
+    answer = json_of(reply)
+    if not isinstance(answer, list):
+        raise BadAnswer(host_of(reply.url), "answers with something else than a list")
+    return answer
+
+
+def _refusal(repo_id: str, revision: str, error: AccessRefused | NotOnServer) -> PumasError:
+    """What to tell the user; the hub hides private repos as if there were none."""
+    page = f"{PAGES}/{repo_id}"
+    if isinstance(error, NotOnServer):
+        of_revision = "" if revision == MAIN else f" at revision {shown(revision)}"
+        return RepoNotFound(repo_id, f"The hub has no repo {repo_id}{of_revision}; check the name")
+    if error.error_code == "GatedRepo":
+        told = f"{repo_id} is gated: accept its terms at {page}, then set HF_TOKEN or run `hf auth login`"
+        return RepoRefused(repo_id, told)
+    if error.error_code == "RepoNotFound":
+        told = f"The hub has no repo {repo_id}, or it is private: check the name, set HF_TOKEN or run `hf auth login`"
+        return RepoNotFound(repo_id, told)
+    return RepoRefused(repo_id, f"The hub refuses access to {repo_id}: HF_TOKEN is wrong, or has no right to {page}")
