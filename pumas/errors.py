@@ -6,6 +6,7 @@
     ├── NotFound (LookupError)         what was asked for does not exist
     │   ├── ModelNotFound
     │   ├── JobNotFound
+    │   ├── DownloadNotFound
     │   ├── NotOnServer                a server that was asked does not have it
     │   └── RepoNotFound               the hub has no such repo or revision, or does not show it
     ├── Conflict                       something else stands in the way
@@ -102,6 +103,16 @@ class NotOnServer(NotFound):
     def __init__(self, host: str) -> None:
         super().__init__(f"{shown(host)} does not have what was asked for; check the name")
         self.host = host
+
+
+class DownloadNotFound(NotFound):
+    """There is no download of that id."""
+
+    kind = "download_not_found"
+
+    def __init__(self, download_id: str) -> None:
+        super().__init__("Download not found")
+        self.download_id = download_id
 
 
 class RepoNotFound(NotFound):
