@@ -36,9 +36,11 @@ from pumas.library.import_placing import (
     verify_copies,
 )
 from pumas.library.import_plan import Plan, entry_of, plan_imports
+from pumas.library.import_sets import join_shards
 from pumas.library.import_sources import Finder
 from pumas.library.import_undo import PART, undo
 from pumas.library.records import is_model_file
+from pumas.library.shards import shard_notes
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
 from pumas.store.documents import sync_file, sync_folder, write_new_document
 from pumas.store.metadata import METADATA, OVERRIDES
@@ -77,7 +79,7 @@ def import_models(
 
     Args:
         layout: The launcher root.
-        requests: What is to become models.
+        requests: What is to become models; those for the shards of one set become one, and have the same result.
         how: Mode, and what to do about duplicates.
         duplicates: What the library holds; called once.
         named: Called whenever models have got their final names, so that the index can follow.
@@ -87,7 +89,10 @@ def import_models(
         Unavailable, NoSpace: The journal can't be written; whatever has no result lies where it was.
         Cancelled: The job is to end; models that had their names stay, the others were undone.
     """
-    return _Import(layout, requests, how, duplicates=duplicates, named=named, progress=progress).run()
+    joined, places = join_shards(requests)
+    report = _Import(layout, joined, how, duplicates=duplicates, named=named, progress=progress).run()
+    results = (replace(report.results[place], path=readable(requests[n].path)) for n, place in enumerate(places))
+    return replace(report, results=tuple(results))
 
 
 class _Import:
@@ -286,7 +291,8 @@ class _Import:
         if due:
             note_due(self._layout, due)
         for making in makings:
-            notes = (*making.plan.sources.notes, *clear_sources(self._layout.library, making.entry))
+            left = clear_sources(self._layout.library, making.entry)
+            notes = (*making.plan.sources.notes, *shard_notes(making.plan.names), *left)
             self._results[making.entry.model] = ImportResult(
                 path=making.plan.request.path,
                 model_id=making.entry.final,
