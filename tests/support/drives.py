@@ -40,6 +40,22 @@ def mounted_drive(folder: Path, options: str = "rw") -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@contextmanager
+def mounted_image(image: Path, folder: Path, *mount: str) -> Iterator[Path]:
+    """The file system in a file, at `folder`, by a loop device; `mount` is a command for its device and the folder."""
+    folder.mkdir(exist_ok=True)
+    told = subprocess.run(["losetup", "--find", "--show", image], check=True, capture_output=True, text=True)
+    device = told.stdout.strip()
+    try:
+        subprocess.run([*mount, device, folder], check=True, capture_output=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", folder], check=True)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
 def remount(folder: Path, how: str) -> None:
     """Make a drive read-only (`ro`), or writable again (`rw`)."""
     subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True, capture_output=True)
