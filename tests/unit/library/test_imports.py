@@ -395,6 +395,24 @@ def test_cancelled_work_is_undone(api, source):
     assert api.list_models() == []
 
 
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "move"])
+@pytest.mark.parametrize("stage", ["placing files", "writing documents", "giving names"])
+def test_many_that_are_cancelled_at_any_step_are_all_undone_or_all_there(mode, stage, api, source):
+    paths = [source / f"{number}.gguf" for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(gguf(number))
+    job = api.import_batch([ImportRequest(path=str(path)) for path in paths], mode=mode)
+    for snapshot in job.progress():
+        if snapshot.stage == stage:
+            job.cancel()
+    api.refresh_models().result()
+    imported = [api.library / model.model_id / f"{model.official_name}.gguf" for model in api.list_models()]
+    assert len(imported) in (0, 100)  # they get their names together
+    assert {path.read_bytes() for path in imported or paths} == {gguf(number) for number in range(100)}
+    assert all(path.exists() for path in paths) == (mode != "move" or not imported)
+    assert left_over(api.library) == []
+
+
 def test_digests_that_take_long_are_made_by_a_job(api, source, monkeypatch):
     monkeypatch.setattr(import_placing, "DIGEST_BYTES", 1)
     path = source / "a.gguf"
