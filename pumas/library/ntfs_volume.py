@@ -23,7 +23,7 @@ _SAYS_DIRTY = re.compile(rb"\bdirty\b|\bstate:[ \t]*1[ \t]*$", re.IGNORECASE | r
 def is_dirty(device: int) -> bool:
     """Whether the file system of a device number (`st_dev`) is an NTFS volume that is to be repaired first.
 
-    It takes ten seconds at most.
+    It takes eleven seconds at most.
     """
     mount = mount_of_device(device)
     if mount is None or not is_asked(mount):
@@ -42,19 +42,18 @@ def is_asked(mount: Mount) -> bool:
 def ask(tool: str, source: str, timeout_s: float = _TOLD_S) -> bytes:
     """What `ntfsinfo` says of a device; nothing if it does not answer in time."""
     # Forced, for else it reads no volume that is mounted; it opens the device for reading only (strace, 2022.10.3).
-    command = [tool, "-f", "-m", source]
     try:
-        with subprocess.Popen(  # noqa: S603 - a device that the kernel names
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            try:
-                return process.communicate(timeout=timeout_s)[0]
-            except subprocess.TimeoutExpired:
-                process.kill()
-                with suppress(subprocess.TimeoutExpired):
-                    process.communicate(timeout=_ENDED_S)
-                return b""
+        process = subprocess.Popen(  # noqa: S603 - a device that the kernel names
+            [tool, "-f", "-m", source], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
     except OSError:
+        return b""
+    try:
+        return process.communicate(timeout=timeout_s)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):  # while it waits for its drive nothing ends it
+            process.communicate(timeout=_ENDED_S)
         return b""
 
 

@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,14 @@ _BTRFS = Path(__file__).with_name("btrfs.img.xz")
 @cache
 def can_mount() -> bool:
     """Whether `mounted_drive` works here."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        return False
+    return os.geteuid() == 0 and shutil.which("mount") is not None and _works(mounted_drive)
+
+
+def _works(drive: Callable[[Path], AbstractContextManager[Path]]) -> bool:
     with (
         tempfile.TemporaryDirectory() as folder,
         suppress(subprocess.CalledProcessError),
-        mounted_drive(Path(folder) / "probe"),
+        drive(Path(folder) / "probe"),
     ):
         return True
     return False
@@ -75,15 +77,7 @@ def btrfs_drive(folder: Path) -> Iterator[Path]:
 @cache
 def can_mount_btrfs() -> bool:
     """Whether `btrfs_drive` works here."""
-    if not can_mount() or shutil.which("losetup") is None:
-        return False
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        suppress(subprocess.CalledProcessError),
-        btrfs_drive(Path(folder) / "probe"),
-    ):
-        return True
-    return False
+    return can_mount() and shutil.which("losetup") is not None and _works(btrfs_drive)
 
 
 def remount(folder: Path, how: str) -> None:
