@@ -272,8 +272,8 @@ def _is_planned(file: PlannedFile, fingerprint: bytes) -> bool:
     return fingerprint == b"".join(number.to_bytes(8, "little", signed=number < 0) for number in planned)
 
 
-def digest(makings: Sequence[Making], *, cancel: pumas_native.CancelToken) -> None:
-    """Digest what was not copied, if that takes less than a second (step 5).
+def digest(makings: Sequence[Making], *, told: Callable[[int], None], cancel: pumas_native.CancelToken) -> None:
+    """Digest what was not copied, if that takes less than a second (step 5); `told` is called with the bytes done.
 
     Raises:
         Cancelled: `cancel` was set.
@@ -290,7 +290,8 @@ def digest(makings: Sequence[Making], *, cancel: pumas_native.CancelToken) -> No
     limit = pumas_native.CancelToken()
     ends_at = monotonic() + _DIGEST_S
 
-    def tick(_done: int) -> None:
+    def tick(done: int) -> None:
+        told(done)
         if cancel.is_cancelled or monotonic() > ends_at:
             limit.cancel()
 

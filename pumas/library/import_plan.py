@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,8 +65,7 @@ def plan_imports(
             if isinstance(sources, PumasError):
                 plans.append(sources)
             else:
-                several = [kinds[file.path] for file in sources.files if not sources.is_folder]
-                kind = max(several, key=_confidence) if several else _folder_kind(sources)
+                kind = _folder_kind(sources) if sources.is_folder else _set_kind(sources, kinds)
                 plans.append(_plan(finder, request, sources, kind))
         except PumasError as exc:
             plans.append(exc)
@@ -82,6 +81,12 @@ def _found(finder: Finder, request: ImportRequest) -> Sources | PumasError:
 
 def _confidence(kind: ModelKind) -> float:
     return kind.confidence
+
+
+def _set_kind(sources: Sources, kinds: Mapping[str, ModelKind]) -> ModelKind:
+    # One shard may hold but a few tensors: the one that says most speaks for all.
+    best = max(sources.files, key=lambda file: (kinds[file.path].confidence, file.state.st_size))
+    return kinds[best.path]
 
 
 def _folder_kind(sources: Sources) -> ModelKind:

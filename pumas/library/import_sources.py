@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pumas.errors import Conflict, InvalidInput, NotFound, system_errors
+from pumas.errors import Conflict, InvalidInput, NotFound, Unavailable, system_errors
+from pumas.library.ntfs_volume import DIRTY, is_dirty
 from pumas.store.metadata import METADATA
 from pumas.store.paths import is_path, readable
 
@@ -84,6 +85,7 @@ class Finder:
     _library: str = field(init=False)
     _folders: dict[str, str] = field(default_factory=dict)
     _targets: set[Path] = field(default_factory=set)
+    _dirty: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._library = os.path.realpath(self.library)
@@ -95,11 +97,12 @@ class Finder:
             NotFound: Nothing lies there.
             InvalidInput: It is neither file nor folder, a loop of links, too much, empty, or it holds the library.
             Conflict: It is part of a model of the library.
-            Unavailable: It can't be looked at.
+            Unavailable: It can't be looked at, or lies on an NTFS volume that is to be repaired first.
         """
         with system_errors("Looking at what is to be imported"):
             path, state, is_link = self._resolved(given)
         is_inside = self._check_place(path)
+        self._check_drive(given, state.st_dev)
         notes = (f"{given} is a link; what was imported is {path}",) if is_link else ()
         links = (os.path.abspath(os.path.expanduser(given)),) if is_link else ()  # noqa: PTH100,PTH111
         if stat.S_ISREG(state.st_mode):
@@ -202,6 +205,12 @@ class Finder:
             if os.path.lexists(f"{library}/{model_id}/{METADATA.file}"):
                 raise Conflict(f"{path} belongs to the model {model_id}; it is in the library already")
         return True
+
+    def _check_drive(self, given: str, device: int) -> None:
+        if device not in self._dirty:
+            self._dirty[device] = is_dirty(device)
+        if self._dirty[device]:
+            raise Unavailable(f"{given}: {DIRTY}")
 
 
 def _kind_of(mode: int) -> str:

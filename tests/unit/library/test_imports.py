@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.drives import can_mount, fill_drive, mounted_drive, remount
+from support.drives import btrfs_drive, can_mount, can_mount_btrfs, fill_drive, mounted_drive, remount
 from support.headers import Gguf
 from support.roots import write_model
 
@@ -144,6 +144,25 @@ def test_a_reflink_shares_content_or_is_an_error(api, source):
     else:
         assert "reflink" in result.error
         assert_untouched(api, path, gguf())
+
+
+@pytest.mark.skipif(not can_mount_btrfs(), reason="needs permission to mount")
+def test_reflinks_take_no_room_and_are_files_of_their_own(tmp_path):
+    with btrfs_drive(tmp_path / "drive") as drive, PumasApi(drive / "root") as api:
+        path = drive / "a.gguf"
+        path.write_bytes(gguf(size=4_000_000))
+        # Three copies would not fit beside it.
+        results = [import_one(api, path, mode="reflink", allows_duplicates=True) for _ in range(3)]
+        assert [result.error for result in results] == [None] * 3
+        files = [result.model_path / "a.gguf" for result in results]
+        assert len({file.stat().st_ino for file in (path, *files)}) == 4
+        assert api.verify().result().findings == ()
+        with files[0].open("r+b") as file:
+            file.write(b"changed")
+        assert path.read_bytes() == files[1].read_bytes() == files[2].read_bytes() == gguf(size=4_000_000)
+        assert import_one(api, path, official_name="Copies", allows_duplicates=True).error is None
+        full = import_one(api, path, official_name="Copies", allows_duplicates=True)
+        assert (full.error_kind, path.stat().st_size) == ("no_space", len(gguf(size=4_000_000)))
 
 
 def test_there_is_no_other_mode(api, source):
@@ -457,6 +476,24 @@ def test_cancelled_work_is_undone(api, source):
     assert path.stat().st_size == 1_000_000_000
     assert left_over(api.library) == []
     assert api.list_models() == []
+
+
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "move"])
+@pytest.mark.parametrize("stage", ["placing files", "writing documents", "giving names"])
+def test_many_that_are_cancelled_at_any_step_are_all_undone_or_all_there(mode, stage, api, source):
+    paths = [source / f"{number}.gguf" for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(gguf(number))
+    job = api.import_batch([ImportRequest(path=str(path)) for path in paths], mode=mode)
+    for snapshot in job.progress():
+        if snapshot.stage == stage:
+            job.cancel()
+    api.refresh_models().result()
+    imported = [api.library / model.model_id / f"{model.official_name}.gguf" for model in api.list_models()]
+    assert len(imported) in (0, 100)  # they get their names together
+    assert {path.read_bytes() for path in imported or paths} == {gguf(number) for number in range(100)}
+    assert all(path.exists() for path in paths) == (mode != "move" or not imported)
+    assert left_over(api.library) == []
 
 
 def test_digests_that_take_long_are_made_by_a_job(api, source, monkeypatch):
