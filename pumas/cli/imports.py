@@ -59,8 +59,8 @@ def import_models(
     file is whole at its place or in the library; the next start finishes or undoes what was begun. A folder that lies
     in the library already becomes a model where it is. Exit code 1 when something was not imported.
     """
-    from pumas.library.naming import split_suffix  # noqa: PLC0415 - `pumas --help` does without the library
     from pumas.library.shards import find_shards  # noqa: PLC0415
+    from pumas.store.names import split_suffix  # noqa: PLC0415 - `pumas --help` does without the library
 
     sets = find_shards([str(path) for path in paths])
     if name is not None and len(sets) > 1:

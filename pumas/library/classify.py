@@ -14,12 +14,12 @@ from pumas.library.dedupe import Duplicates
 from pumas.library.digests import digest_files
 from pumas.library.import_plan import Plan, plan_imports
 from pumas.library.import_sources import Finder
-from pumas.library.naming import numbered_paths, split_suffix
-from pumas.library.ntfs import is_ntfs_name, ntfs_name
+from pumas.library.naming import numbered_paths
 from pumas.library.records import is_model_file
 from pumas.library.shards import find_shards
 from pumas.library.sources import check_source
 from pumas.models import ImportCandidate, ImportRequest, ShardSet
+from pumas.store.names import is_ntfs_name, ntfs_name, split_suffix
 from pumas.store.paths import readable
 
 

@@ -16,9 +16,10 @@ from pumas.library.file_kinds import file_kinds, has_model_name
 from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, Sources
 from pumas.library.inventory import DOCUMENTS
-from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
+from pumas.library.naming import model_folder, normalize_filename, normalize_name
 from pumas.library.repo_kinds import repo_kind
 from pumas.models import ImportMode, ImportRequest, ModelKind
+from pumas.store.names import split_suffix
 from pumas.store.paths import readable
 
 _GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})

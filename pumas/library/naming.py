@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from pumas.errors import InvalidInput, shown
+from pumas.store.names import split_suffix
 
 LONGEST = 128
 _LONGEST_BYTES = 255  # of a name, in what file systems take
@@ -36,12 +37,6 @@ def normalize_filename(name: str, *, longest: int = LONGEST) -> str:
     stem, suffix = split_suffix(PurePosixPath(name).name)
     suffix = _SURROGATES.sub("", suffix)
     return normalize_name(stem, longest=max(1, longest - len(suffix)) if longest else 0, fallback="file") + suffix
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """Stem and suffix of a name: a dot at the beginning or the end starts none (pathlib before Python 3.14)."""
-    at = name.rfind(".")
-    return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
 
 
 def numbered_paths(path: Path) -> Iterator[Path]:

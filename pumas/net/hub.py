@@ -128,7 +128,7 @@ class Hub:
         try:
             reply = self._fetch(repo_url(self._base, repo_id, revision), monotonic() + _ANSWER_S)
         except (AccessRefused, NotOnServer) as exc:
-            raise _refusal(repo_id, revision, exc) from exc
+            raise refusal_of(repo_id, revision, exc) from exc
         repo = repo_of(json_of(reply))
         if repo is None or repo.commit is None:
             raise BadAnswer(host_of(self._base), f"does not say what {repo_id} is")
@@ -292,7 +292,7 @@ def _check(repo_id: str, revision: str) -> None:
 
 def _take_page(tree: _Tree, reply: Reply | PumasError) -> None:
     if isinstance(reply, (AccessRefused, NotOnServer)):
-        raise _refusal(tree.repo_id, tree.revision, reply) from reply
+        raise refusal_of(tree.repo_id, tree.revision, reply) from reply
     if isinstance(reply, PumasError):
         raise reply
     tree.files += files_of(_list_in(reply))
@@ -313,7 +313,7 @@ def _list_in(reply: Reply) -> list[object]:
     return answer
 
 
-def _refusal(repo_id: str, revision: str, error: AccessRefused | NotOnServer) -> PumasError:
+def refusal_of(repo_id: str, revision: str, error: AccessRefused | NotOnServer) -> PumasError:
     """What to tell the user; the hub hides private repos as if there were none."""
     page = f"{PAGES}/{repo_id}"
     if isinstance(error, NotOnServer):

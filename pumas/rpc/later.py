@@ -100,7 +100,4 @@ LATER: dict[str, dict[str, str]] = {
         "get_model_download_status": "Gives state and progress of one model download.",
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
-    "net": {
-        "lookup_hf_metadata_for_file": "Finds the hub repository a local file most likely came from, by digest or by name.",
-    },
 }

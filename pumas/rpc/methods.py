@@ -23,7 +23,7 @@ from pumas.errors import PumasError, Unavailable
 from pumas.jobs import Job
 from pumas.models import ImportResult
 from pumas.organised import ModelEdit
-from pumas.rpc import params, responses, wrapping
+from pumas.rpc import hub_lookup, params, responses, wrapping
 from pumas.rpc.pieced import PiecedText
 
 logger = logging.getLogger(__name__)
@@ -216,6 +216,21 @@ def _validate_file_type(session: Session, given: params.FileParams) -> Struct:
 
 def _check_files_writable(session: Session, given: params.FilesParams) -> Struct:
     return wrapping.writable_response(session.api.check_files_writable(given.file_paths))
+
+
+def _lookup_hf_metadata_for_file(session: Session, given: params.LookupParams) -> Struct:
+    job = session.api.lookup_hf_metadata_for_file(given.filename, given.file_path)
+    return hub_lookup.lookup_response(session.wait_for(job))
+
+
+def _refetch_model_metadata_from_hf(session: Session, given: params.RefetchParams) -> Struct:
+    found = session.wait_for(session.api.refetch_model_metadata_from_hf(given.model_id, given.repo_id))
+    return hub_lookup.ModelLookupResponse(found=found.match is not None, lookup=found)
+
+
+def _get_hf_download_details(session: Session, given: params.DetailsParams) -> Struct:
+    job = session.api.get_hf_download_details(given.repo_id, given.quant, context=given.context)
+    return hub_lookup.DownloadDetailsResponse(details=session.wait_for(job))
 
 
 def _search_hf_models(session: Session, given: params.HubSearchParams) -> Struct:
@@ -433,6 +448,29 @@ _ROWS = (
         responses.EmptyTrashResponse,
         params.TrashEntriesParams,
         failure={"deleted": [], "size": 0, "errors": []},
+    ),
+    Method(
+        "lookup_hf_metadata_for_file",
+        _lookup_hf_metadata_for_file,
+        "Finds the hub repository a local file most likely came from, by digest or by name.",
+        hub_lookup.HFMetadataLookupResponse,
+        params.LookupParams,
+        failure={"found": False},
+    ),
+    Method(
+        "refetch_model_metadata_from_hf",
+        _refetch_model_metadata_from_hf,
+        "Looks a model up on the hub and fills what its document lacks; what the user set stays.",
+        hub_lookup.ModelLookupResponse,
+        params.RefetchParams,
+        failure={"found": False},
+    ),
+    Method(
+        "get_hf_download_details",
+        _get_hf_download_details,
+        "Gives the exact bytes of what a hub repository offers, and whether this machine has room to run it.",
+        hub_lookup.DownloadDetailsResponse,
+        params.DetailsParams,
     ),
     Method(
         "classify_model_import_paths",

@@ -106,6 +106,28 @@ class FileParams(Struct, frozen=True, kw_only=True):
     file_path: str
 
 
+class LookupParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `lookup_hf_metadata_for_file`."""
+
+    filename: str
+    file_path: str | None = None
+
+
+class RefetchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `refetch_model_metadata_from_hf`."""
+
+    model_id: str
+    repo_id: str | None = None
+
+
+class DetailsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_hf_download_details`."""
+
+    repo_id: str
+    quant: str | None = None
+    context: int | None = None
+
+
 class PathsParams(Struct, frozen=True, kw_only=True):
     """Parameters of `classify_model_import_paths`."""
 

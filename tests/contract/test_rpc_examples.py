@@ -229,7 +229,18 @@ def _hub_is_away(_, envelope):
     assert not _INTERPRETER.search(answer["error"])
 
 
+def _hub_is_away_for_a_file(_, envelope):
+    answer = envelope["result"]
+    assert (answer["success"], answer["found"], "metadata" in answer) == (False, False, False)
+    assert "can't be reached" in answer["error"]
+    assert not _INTERPRETER.search(answer["error"])
+
+
 _EXPECTED = {
+    "lookup_hf_metadata_for_file.offline": _hub_is_away_for_a_file,
+    "lookup_hf_metadata_for_file.missing-file": _is({"success": False, "found": False, "error": "File not found"}),
+    "lookup_hf_metadata_for_file.not-found": _is({"success": True, "found": False}),
+    "lookup_hf_metadata_for_file.with-file": _is({"success": True, "found": False}),
     "search_hf_models.offline": _hub_is_away,
     "get_related_models.offline": _hub_is_away,
     "get_related_models.outside-library": _is({"success": True, "models": []}),
