@@ -211,6 +211,18 @@ def test_files_of_several_repos_need_no_commits_when_they_were_listed(server, as
     assert not server.requests("/revision/")
 
 
+def test_for_a_commit_that_is_gone_the_main_branch_stands_in(server, ask):
+    ask().search("tiny", limit=25)
+    server.repos["a/Tiny-GGUF"].files = {"new-Q8_0.gguf": LARGE}
+    found = HubSearches(ask()).search("tiny").models[0]
+    assert [(option.quantization, option.size_bytes) for option in found.options] == [("q8_0", 5000)]
+    (files,) = ask().files(["a/Tiny-GGUF"])
+    assert files is not None
+    assert (files.commit, files.files[0].path) == ("main", "new-Q8_0.gguf")
+    with pytest.raises(RepoNotFound, match="at revision 0000"):
+        ask().repo_files("a/Tiny-GGUF", "0" * 40)
+
+
 def test_a_repo_that_is_too_large_is_refused(server, ask, monkeypatch):
     monkeypatch.setattr(hub_module, "_MOST_PAGES", 1)
     server.page = 1
