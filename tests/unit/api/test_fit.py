@@ -114,6 +114,7 @@ def test_a_header_that_can_t_be_read_leaves_the_bytes(api, hub):
 
 def test_sizes_that_the_hub_does_not_tell(api, hub):
     hub.fail(json_body([{"type": "file", "path": "m-Q4_K_M.gguf", "size": -1}]), path="/tree/")
+    hub.fail(status(500), method="HEAD", times=None)
     found = details(api, "o/m-GGUF")
     assert [(choice.size_bytes, choice.is_exact) for choice in found.choices] == [(0, False), (0, False)]
     assert "sizes" in found.problem
