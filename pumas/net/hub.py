@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
+import msgspec
+
 from pumas.config import Config
 from pumas.errors import (
     AccessRefused,
@@ -63,6 +65,7 @@ class Listing:
 class _Tree:
     repo_id: str
     revision: str
+    is_exact: bool
     files: list[RepoFile] = field(default_factory=list)
     cursor: str | None = None
     pages: int = 0
@@ -152,51 +155,44 @@ class Hub:
         commit, is_stale = commit_of(revision), False
         if commit is None:
             commit, is_stale = self._current_commit(repo_id, revision)
-        files = self.trees([(repo_id, commit)])[0]
-        if isinstance(files, PumasError):
-            raise files
-        if not is_stale:
-            files = self._with_digests(repo_id, commit, files)
-        return RepoFiles(repo_id=repo_id, commit=commit, files=files, is_stale=is_stale)
+        found = self.trees([(repo_id, commit)], is_exact=revision != MAIN)[0]
+        if isinstance(found, PumasError):
+            raise found
+        files = found.files if is_stale else self._with_digests(found)
+        return msgspec.structs.replace(found, files=files, is_stale=is_stale)
 
     def files(self, repo_ids: Sequence[str]) -> list[RepoFiles | None]:
         """The files of several repos on their main branch, as listings said last; None where they can't be had."""
-        commits = [self._known_commit(repo_id) for repo_id in repo_ids]
-        found = self.trees(list(zip(repo_ids, commits, strict=True)))
-        return [
-            None if isinstance(files, PumasError) else RepoFiles(repo_id=repo_id, commit=commit or MAIN, files=files)
-            for repo_id, commit, files in zip(repo_ids, commits, found, strict=True)
-        ]
+        found = self.trees([(repo_id, self._known_commit(repo_id)) for repo_id in repo_ids])
+        return [None if isinstance(one, PumasError) else one for one in found]
 
     def trees(
-        self, repos: Sequence[tuple[str, str | None]], *, asks: bool = True
-    ) -> list[tuple[RepoFile, ...] | PumasError]:
+        self, repos: Sequence[tuple[str, str | None]], *, asks: bool = True, is_exact: bool = False
+    ) -> list[RepoFiles | PumasError]:
         """The files of several repos, all asked for at once.
 
         Args:
-            repos: Each with its commit; without one, with that of its main branch.
+            repos: Each with its commit; without one, its main branch.
             asks: Whether the hub is asked for those that are not known.
+            is_exact: Whether a commit that is gone is an error. If not, the main branch stands in for it: what a
+                listing said may be an hour old, and histories are squashed.
 
         Returns:
             Files or error of each, in order.
         """
-        known = self._store.files([(repo_id, commit or "") for repo_id, commit in repos])
-        unknown = [n for n, files in enumerate(known) if files is None]
+        kept = self._store.files([(repo_id, commit or "") for repo_id, commit in repos])
+        found: dict[int, RepoFiles | PumasError] = {
+            n: RepoFiles(repo_id=repo_id, commit=commit or MAIN, files=files)
+            for n, ((repo_id, commit), files) in enumerate(zip(repos, kept, strict=True))
+            if files is not None
+        }
+        unknown = [n for n in range(len(repos)) if n not in found]
+        if unknown and asks:
+            asked = [_Tree(repos[n][0], repos[n][1] or MAIN, is_exact=is_exact) for n in unknown]
+            found.update(zip(unknown, self._fetch_trees(asked), strict=True))
+            self._store.put_files([one for n in unknown if isinstance(one := found[n], RepoFiles)])
         nothing = NetworkError(host_of(self._base), "is not asked now")
-        read: list[tuple[RepoFile, ...] | PumasError] = [nothing if files is None else files for files in known]
-        if not (unknown and asks):
-            return read
-        asked = [_Tree(repos[n][0], repos[n][1] or MAIN) for n in unknown]
-        for n, files in zip(unknown, self._fetch_trees(asked), strict=True):
-            read[n] = files
-        self._store.put_files(
-            [
-                (repo_id, commit, files)
-                for (repo_id, commit), files in ((repos[n], read[n]) for n in unknown)
-                if commit is not None and not isinstance(files, PumasError)
-            ]
-        )
-        return read
+        return [found.get(n, nothing) for n in range(len(repos))]
 
     def file_request(self, repo_id: str, commit: str, path: str) -> Request:
         """What to ask for one file; the token goes to the hub only, not to where it redirects."""
@@ -235,36 +231,37 @@ class Hub:
                 break
         return tuple(repos[:limit])
 
-    def _fetch_trees(self, trees: Sequence[_Tree]) -> list[tuple[RepoFile, ...] | PumasError]:
-        errors: dict[int, PumasError] = {}
-        pending = list(enumerate(trees))
+    def _fetch_trees(self, trees: Sequence[_Tree]) -> list[RepoFiles | PumasError]:
+        found: dict[int, RepoFiles | PumasError] = {}
         until = monotonic() + _FILES_S
-        while pending:
+        while pending := [(n, tree) for n, tree in enumerate(trees) if n not in found]:
             urls = [tree_url(self._base, tree.repo_id, tree.revision, tree.cursor) for _, tree in pending]
             replies = self._client.fetch_all(self._requests(urls), within_s=until - monotonic())
             for (n, tree), reply in zip(pending, replies, strict=True):
                 try:
-                    _take_page(tree, reply)
+                    is_whole = _take_page(tree, reply)
                 except PumasError as exc:
-                    errors[n] = exc
-            pending = [(n, tree) for n, tree in pending if n not in errors and tree.cursor is not None]
-        return [errors.get(n) or tuple(tree.files) for n, tree in enumerate(trees)]
+                    found[n] = exc
+                else:
+                    if is_whole:
+                        found[n] = RepoFiles(repo_id=tree.repo_id, commit=tree.revision, files=tuple(tree.files))
+        return [found[n] for n in range(len(trees))]
 
-    def _with_digests(self, repo_id: str, commit: str, files: tuple[RepoFile, ...]) -> tuple[RepoFile, ...]:
+    def _with_digests(self, repo: RepoFiles) -> tuple[RepoFile, ...]:
         """Ask for large files themselves where a mirror's tree does not say what they hold."""
-        bare = [file.path for file in files if file.sha256 is None and _may_be_large(file)][:_MOST_HEADS]
+        bare = [file.path for file in repo.files if file.sha256 is None and _may_be_large(file)][:_MOST_HEADS]
         if not bare:
-            return files
-        asked = self._requests([file_url(self._base, repo_id, commit, path) for path in bare])
+            return repo.files
+        asked = self._requests([file_url(self._base, repo.repo_id, repo.commit, path) for path in bare])
         heads = [replace(request, method="HEAD", accept=_HEAD_STATUSES) for request in asked]
         found = {
             path: file_of_headers(path, reply.status, reply.headers)
             for path, reply in zip(bare, self._client.fetch_all(heads, within_s=_FILES_S), strict=True)
             if isinstance(reply, Reply)
         }
-        said = [found.get(file.path, file) for file in files]
-        files = tuple(new if new.sha256 is not None else old for new, old in zip(said, files, strict=True))
-        self._store.put_files([(repo_id, commit, files)])
+        said = [found.get(file.path, file) for file in repo.files]
+        files = tuple(new if new.sha256 is not None else old for new, old in zip(said, repo.files, strict=True))
+        self._store.put_files([msgspec.structs.replace(repo, files=files)])
         return files
 
     def _current_commit(self, repo_id: str, revision: str) -> tuple[str, bool]:
@@ -290,7 +287,11 @@ def _check(repo_id: str, revision: str) -> None:
         raise InvalidInput(f"`{shown(revision)}` is no revision of a repo", parameter="revision")
 
 
-def _take_page(tree: _Tree, reply: Reply | PumasError) -> None:
+def _take_page(tree: _Tree, reply: Reply | PumasError) -> bool:
+    """Add what came to a tree; whether it is whole now."""
+    if isinstance(reply, NotOnServer) and not tree.is_exact and tree.revision != MAIN:
+        tree.revision, tree.files, tree.cursor = MAIN, [], None
+        return False
     if isinstance(reply, (AccessRefused, NotOnServer)):
         raise refusal_of(tree.repo_id, tree.revision, reply) from reply
     if isinstance(reply, PumasError):
@@ -300,6 +301,7 @@ def _take_page(tree: _Tree, reply: Reply | PumasError) -> None:
     tree.pages += 1
     if tree.cursor is not None and tree.pages == _MOST_PAGES:
         raise BadAnswer(host_of(reply.url), f"lists more files of {tree.repo_id} than a model can have")
+    return tree.cursor is None
 
 
 def _may_be_large(file: RepoFile) -> bool:

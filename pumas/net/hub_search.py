@@ -104,11 +104,11 @@ class HubSearches:
         found = self._hub.trees([(repo.repo_id, repo.commit) for repo in listing.repos], asks=not listing.is_stale)
         is_complete = True
         models = []
-        for repo, files in zip(listing.repos, found, strict=True):
-            if isinstance(files, PumasError):
-                logger.info("the sizes of %s are not known: %s", repo.repo_id, files)
-                is_complete = is_complete and isinstance(files, (BadAnswer, NotFound, RepoRefused))
-            models.append(hub_model(repo, None if isinstance(files, PumasError) else files))
+        for repo, one in zip(listing.repos, found, strict=True):
+            if isinstance(one, PumasError):
+                logger.info("the sizes of %s are not known: %s", repo.repo_id, one)
+                is_complete = is_complete and isinstance(one, (BadAnswer, NotFound, RepoRefused))
+            models.append(hub_model(repo, None if isinstance(one, PumasError) else one.files))
         return HubSearch(models=tuple(models), is_stale=listing.is_stale), is_complete
 
 

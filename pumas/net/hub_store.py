@@ -18,7 +18,8 @@ from typing import Generic, TypeVar
 import msgspec
 import xxhash
 
-from pumas.repos import RepoFile
+from pumas.net.hub_answers import commit_of
+from pumas.repos import RepoFile, RepoFiles
 from pumas.store.cache import Cache, Table
 
 logger = logging.getLogger(__name__)
@@ -67,9 +68,9 @@ class HubStore:
         kept = self._get_many([("files", *repo) for repo in repos], tuple[RepoFile, ...])
         return [None if one is None else one.answer for one in kept]
 
-    def put_files(self, repos: Sequence[tuple[str, str, Sequence[RepoFile]]]) -> None:
-        """Keep the files of repos at commits, in one transaction."""
-        self.put(*((("files", repo_id, commit), files) for repo_id, commit, files in repos))
+    def put_files(self, repos: Sequence[RepoFiles]) -> None:
+        """Keep the files of repos at commits, in one transaction; those of a branch, which changes, are not kept."""
+        self.put(*((("files", repo.repo_id, repo.commit), repo.files) for repo in repos if commit_of(repo.commit)))
 
     def _get_many(self, questions: Sequence[Sequence[str]], kind: type[T]) -> list[Kept[T] | None]:
         now_s = time.time()

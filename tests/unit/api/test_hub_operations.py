@@ -100,8 +100,8 @@ def test_closing_ends_a_search_at_once(hub, config, root):
     thread.start()
     while not hub.calls:
         thread.join(0.01)
-    assert api.close()
-    thread.join(5)
+    assert api.close(60)
+    thread.join()
     assert [answer["success"] for answer in ended] == [False]
 
 
