@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def leases(tmp_path):
     return Leases(tmp_path / "locks", free_after_s=0.2)
 
 
-def held_by_a_child(tmp_path, folder):
+def held_by_a_child(tmp_path, folder) -> Any:
     arguments = [sys.executable, "-c", HOLD, str(tmp_path / "locks"), str(folder)]
-    child = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child: Any = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "True\n"
     return child
 

@@ -41,8 +41,12 @@ def test_higher_priorities_come_first_then_older_ones(layout, library):
 
 def test_a_change_that_fails_changes_nothing(layout, library):
     download = add(layout)
+
+    def fail(_):
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        queue.update(layout, download.download_id, lambda _: 1 / 0)
+        queue.update(layout, download.download_id, fail)
     assert queue.listed(library) == (download,)
 
 
