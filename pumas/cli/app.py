@@ -12,10 +12,13 @@ from pumas.cli import (
     digests,
     doctor,
     edit,
+    fit,
+    hub,
     identify,
     imports,
     index,
     links,
+    lookup,
     models,
     remove,
     serve,
@@ -30,12 +33,14 @@ app = typer.Typer(
     # Plain help can be piped and read by a screen reader.
     rich_markup_mode=None,
 )
-for group in (serve.group, models.group, imports.group, edit.group, remove.group, links.group):
+for group in (serve.group, models.group, imports.group, lookup.group, edit.group, remove.group, links.group):
     app.add_typer(group)
 app.add_typer(remove.trash, name="trash")
 app.add_typer(links.links, name="links")
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
+hub.group.add_typer(fit.group)
+app.add_typer(hub.group, name="hub")
 for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):
     app.add_typer(group)
 

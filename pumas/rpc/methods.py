@@ -14,7 +14,7 @@ from msgspec import Struct
 from pumas.errors import PumasError
 from pumas.models import ImportResult
 from pumas.organised import ModelEdit
-from pumas.rpc import params, responses, wrapping
+from pumas.rpc import hub_lookup, params, responses, wrapping
 from pumas.rpc.link_methods import LINK_ROWS
 from pumas.rpc.pieced import PiecedText
 from pumas.rpc.session import Method, Session, StillRunning
@@ -140,6 +140,33 @@ def _check_files_writable(session: Session, given: params.FilesParams) -> Struct
     return wrapping.writable_response(session.api.check_files_writable(given.file_paths))
 
 
+def _lookup_hf_metadata_for_file(session: Session, given: params.LookupParams) -> Struct:
+    job = session.api.lookup_hf_metadata_for_file(given.filename, given.file_path)
+    return hub_lookup.lookup_response(session.wait_for(job))
+
+
+def _refetch_model_metadata_from_hf(session: Session, given: params.RefetchParams) -> Struct:
+    found = session.wait_for(session.api.refetch_model_metadata_from_hf(given.model_id, given.repo_id))
+    return hub_lookup.ModelLookupResponse(found=found.match is not None, lookup=found)
+
+
+def _get_hf_download_details(session: Session, given: params.DetailsParams) -> Struct:
+    job = session.api.get_hf_download_details(given.repo_id, given.quant, context=given.context)
+    return hub_lookup.DownloadDetailsResponse(details=session.wait_for(job))
+
+
+def _search_hf_models(session: Session, given: params.HubSearchParams) -> Struct:
+    with session.long_call():
+        found = session.api.search_hf_models(given.query, kind=given.kind, limit=given.limit)
+    return wrapping.hub_search_response(found)
+
+
+def _get_related_models(session: Session, given: params.RelatedParams) -> Struct:
+    with session.long_call():
+        found = session.api.get_related_models(given.model_id, limit=given.limit)
+    return wrapping.hub_search_response(found)
+
+
 def _get_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.status_response(session.api.get_status())
 
@@ -150,6 +177,10 @@ def _get_disk_space(session: Session, _: params.NoParams) -> Struct:
 
 def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
     return wrapping.resources_response(session.api.get_system_resources())
+
+
+def _get_network_status(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.network_status_response(session.api.get_network_status())
 
 
 def _import_model(session: Session, given: params.ImportParams) -> Struct:
@@ -222,6 +253,12 @@ _ROWS = (
         "Gives the load of processor, memory, GPU and drive.",
         responses.SystemResourcesResponse,
         failure={"resources": responses.ResourceLoads()},
+    ),
+    Method(
+        "get_network_status",
+        _get_network_status,
+        "Gives counters and circuit states of the network client, for the offline sign.",
+        responses.NetworkStatusResponse,
     ),
     Method(
         "get_models",
@@ -335,6 +372,29 @@ _ROWS = (
         failure={"deleted": [], "size": 0, "errors": []},
     ),
     Method(
+        "lookup_hf_metadata_for_file",
+        _lookup_hf_metadata_for_file,
+        "Finds the hub repository a local file most likely came from, by digest or by name.",
+        hub_lookup.HFMetadataLookupResponse,
+        params.LookupParams,
+        failure={"found": False},
+    ),
+    Method(
+        "refetch_model_metadata_from_hf",
+        _refetch_model_metadata_from_hf,
+        "Looks a model up on the hub and fills what its document lacks; what the user set stays.",
+        hub_lookup.ModelLookupResponse,
+        params.RefetchParams,
+        failure={"found": False},
+    ),
+    Method(
+        "get_hf_download_details",
+        _get_hf_download_details,
+        "Gives the exact bytes of what a hub repository offers, and whether this machine has room to run it.",
+        hub_lookup.DownloadDetailsResponse,
+        params.DetailsParams,
+    ),
+    Method(
         "classify_model_import_paths",
         _classify_model_import_paths,
         "Tells what an import would make of each path: type, family, name, files, duplicates; changes nothing.",
@@ -388,6 +448,22 @@ _ROWS = (
         responses.ImportBatchResponse,
         params.BatchParams,
         failure={"imported": 0, "failed": 0, "results": []},
+    ),
+    Method(
+        "search_hf_models",
+        _search_hf_models,
+        "Searches the hub for models to download, with formats, quantizations and sizes.",
+        responses.HubSearchResponse,
+        params.HubSearchParams,
+        failure={"models": []},
+    ),
+    Method(
+        "get_related_models",
+        _get_related_models,
+        "Lists hub models of the same owner and family as a model of the library.",
+        responses.HubSearchResponse,
+        params.RelatedParams,
+        failure={"models": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from pumas.api import PumasApi
-from pumas.config import JOB_WAIT_S, LONG_CALLS
+from pumas.config import JOB_WAIT_S, LONG_CALL_WAIT_S, LONG_CALLS
+from pumas.errors import Unavailable
 from pumas.jobs import Job
 from pumas.rpc import params
 from pumas.rpc.pieced import PiecedText
@@ -37,6 +39,23 @@ class Session:
     wait_until: float | None = None
     """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
+
+    @contextmanager
+    def long_call(self) -> Iterator[None]:
+        """Do something in this thread that may take long, but not on too many of the server's threads at once.
+
+        Raises:
+            Unavailable: As many as may are at it, or the calls before it in a batch took all the time.
+        """
+        wait_s = LONG_CALL_WAIT_S
+        if self.wait_until is not None:
+            wait_s = min(wait_s, self.wait_until - monotonic())
+        if wait_s <= 0 or not self.long_calls.acquire(timeout=wait_s):
+            raise Unavailable("Too many long calls are being answered; try again in a moment")
+        try:
+            yield
+        finally:
+            self.long_calls.release()
 
     def wait_for(self, job: Job[T]) -> T:
         """Wait for a job, but not longer than the client does, and not on too many of the server's threads.
