@@ -106,9 +106,7 @@ def test_closing_ends_a_search_at_once(hub, config, root):
 
 
 def test_long_calls_leave_threads_for_others(hub, config, root, monkeypatch):
-    from pumas.rpc import methods
-
-    monkeypatch.setattr(methods, "LONG_CALL_WAIT_S", 0.01)
+    monkeypatch.setattr("pumas.rpc.session.LONG_CALL_WAIT_S", 0.01)
     with PumasApi(root, config=config) as api:
         session = Session(api, long_calls=threading.BoundedSemaphore(1))
         with session.long_call():
