@@ -493,6 +493,32 @@ def read_header(
     reference's `tensor.rs`: no repeated names, no gaps, no bytes behind the last tensor.
     """
 
+def read_header_prefix(
+    name: str | os.PathLike[str],
+    prefix: bytes,
+    size_bytes: int,
+    *,
+    detail: _Detail = "facts",
+    file_format: _Format | None = None,
+) -> bytes:
+    """Read the header of a file that lies elsewhere from its first bytes, without the GIL.
+
+    Args:
+        name: What errors call the file; nothing is opened.
+        prefix: Its first bytes, not copied.
+        size_bytes: Of the whole file; `missing_bytes` and all checks are against it, not against `prefix`.
+        detail: As of `read_header`, like the rest.
+        file_format: The same.
+
+    Returns:
+        As `read_header`.
+
+    Raises:
+        HeaderCut: The header goes on behind `prefix`, if `size_bytes` is more than that; else the file is cut.
+        HeaderError: One of the other kinds, as `read_header`.
+        InvalidArgument: The same.
+    """
+
 def read_headers(
     paths: Sequence[str | os.PathLike[str]],
     *,

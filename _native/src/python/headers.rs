@@ -1,9 +1,10 @@
-//! `read_header` and `read_headers` for Python.
+//! Reading headers for Python.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 
 use super::boundary::{run, CancelToken, Failure, InvalidArgument};
@@ -56,6 +57,23 @@ pub fn read_header<'py>(
     let options = options(detail, file_format, whole_arrays)?;
     let header = run(py, None, None, move |_| {
         headers::read_header(&path, &options).map_err(|error| Failure::Header(path, error))
+    })?;
+    Ok(PyBytes::new(py, &header))
+}
+
+#[pyfunction]
+#[pyo3(signature = (name, prefix, size_bytes, *, detail="facts", file_format=None))]
+pub fn read_header_prefix<'py>(
+    py: Python<'py>,
+    name: PathBuf,
+    prefix: PyBackedBytes,
+    size_bytes: u64,
+    detail: &str,
+    file_format: Option<&str>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let options = options(detail, file_format, false)?;
+    let header = run(py, None, None, move |_| {
+        headers::read_from(&prefix[..], size_bytes, &options).map_err(|error| Failure::Header(name, error))
     })?;
     Ok(PyBytes::new(py, &header))
 }

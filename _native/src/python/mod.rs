@@ -29,6 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hash::hash_kernels, module)?)?;
     module.add_class::<headers::Headers>()?;
     module.add_function(wrap_pyfunction!(headers::read_header, module)?)?;
+    module.add_function(wrap_pyfunction!(headers::read_header_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(headers::read_headers, module)?)?;
     module.add_class::<headers::NameWords>()?;
     module.add_function(wrap_pyfunction!(place::rename_new, module)?)?;

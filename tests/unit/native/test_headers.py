@@ -420,3 +420,28 @@ def test_what_may_not_be_read(tmp_path, read):
     path.chmod(0)
     out = subprocess.run([sys.executable, "-c", _FORBIDDEN, path], capture_output=True, check=True, text=True).stdout
     assert out.splitlines() == [str(path), "[(0, 'unreadable', \"it can't be read: Permission denied\")]"]
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+@pytest.mark.parametrize("whole", [Gguf().file(gguf_keys(), ROWS, DATA), safetensors(LORA, bytes(16))])
+def test_the_first_bytes_give_what_the_file_gives(read, whole, detail):
+    expected = read(whole, detail=detail)
+    header_bytes = read(whole)["header_bytes"]
+    answer = pumas_native.read_header_prefix("far/away", whole[:header_bytes], len(whole), detail=detail)
+    assert json.loads(answer) == expected
+
+
+@pytest.mark.parametrize("whole", [Gguf().file(gguf_keys(), ROWS, DATA), safetensors(LORA, bytes(16))])
+def test_first_bytes_that_do_not_suffice_are_cut(read, whole):
+    with pytest.raises(errors.HeaderCut, match=r"^far/away: it ends in the middle of"):
+        pumas_native.read_header_prefix("far/away", whole[: read(whole)["header_bytes"] // 2], len(whole))
+
+
+def test_the_size_of_the_whole_file_counts_not_that_of_its_first_bytes(read):
+    whole = safetensors(LORA, bytes(16))
+    answer = json.loads(pumas_native.read_header_prefix("far/away", whole, len(whole) - 4))
+    assert (answer["size_bytes"], answer["missing_bytes"]) == (len(whole) - 4, 4)
+    with pytest.raises(errors.HeaderError, match="bytes after the last tensor"):
+        pumas_native.read_header_prefix("far/away", whole, len(whole) + 1)
+    with pytest.raises(errors.HeaderCut, match="promises"):
+        pumas_native.read_header_prefix("far/away", whole, 20)
