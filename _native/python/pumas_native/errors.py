@@ -24,6 +24,7 @@ TransferError                 a file did not arrive
 ├── AddressRefused            a public host leads to a private address
 └── HostUnreachable (ConnectionError)  no connection, one that breaks or stalls, or no trust (TLS), time and again
 NoRoom (OSError)              the drive has no room for a file; what is there of it is kept
+PartBusy (BlockingIOError)    another transfer writes the same file
 TargetExists (FileExistsError)  the file that was to be fetched is there, or something else of its name
 """
 
@@ -159,6 +160,10 @@ class HostUnreachable(TransferError, ConnectionError):
 
 class NoRoom(OSError):
     """The drive has no room for a file; `filename` names it. What is there of it is kept."""
+
+
+class PartBusy(BlockingIOError):
+    """Another transfer, of this process or another one, writes the same file; `filename` names it."""
 
 
 class TargetExists(FileExistsError):

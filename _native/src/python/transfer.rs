@@ -22,6 +22,7 @@ import_exception!(pumas_native.errors, ContentChanged);
 import_exception!(pumas_native.errors, HostUnreachable);
 import_exception!(pumas_native.errors, HtmlAnswer);
 import_exception!(pumas_native.errors, NoRoom);
+import_exception!(pumas_native.errors, PartBusy);
 import_exception!(pumas_native.errors, RedirectRefused);
 import_exception!(pumas_native.errors, StatusRefused);
 import_exception!(pumas_native.errors, TargetExists);
@@ -280,6 +281,9 @@ fn raised(error: TransferError, url: String, target: &Path) -> PyErr {
         TransferError::Io(error) => return system_error(&error, target.as_os_str().to_owned()),
         TransferError::Exists => {
             return TargetExists::new_err((errno::EEXIST, offence, target.as_os_str().to_owned()));
+        }
+        TransferError::Busy => {
+            return PartBusy::new_err((errno::EAGAIN, offence, target.as_os_str().to_owned()));
         }
         TransferError::NoSpace { .. } => {
             return NoRoom::new_err((errno::ENOSPC, offence, target.as_os_str().to_owned()));

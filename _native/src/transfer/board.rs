@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
+use url::Url;
 
 use super::fault::Fault;
 use super::file::{Block, Facts, File, Phase, Source, Stretch};
@@ -57,6 +58,8 @@ pub enum Job {
 pub struct OpenJob {
     pub file: usize,
     pub source: Arc<Source>,
+    /// If it was opened before.
+    pub part: Option<Arc<Part>>,
     started: Instant,
     host: String,
 }
@@ -145,6 +148,11 @@ impl<'a> Board<'a> {
         }
     }
 
+    /// Keeps the part of a file, opened once a call.
+    pub fn keep_part(&self, job: &OpenJob, part: &Arc<Part>) {
+        self.lock().files[job.file].part = Some(Arc::clone(part));
+    }
+
     /// Takes up what the first answer told of a file; the range that the answer brings is what is fetched first.
     pub fn opened(
         &self,
@@ -209,6 +217,15 @@ impl<'a> Board<'a> {
         Ok(end)
     }
 
+    /// Takes up where redirects lead to now: an address that was signed for a time is told anew.
+    pub fn relocate(&self, job: &FetchJob, url: &Url) {
+        let mut state = self.lock();
+        let file = &mut state.files[job.file];
+        if file.generation == job.generation && file.outcome.is_none() {
+            file.facts = Some(Arc::new(Facts { located: Some(url.clone()), ..Facts::clone(&job.facts) }));
+        }
+    }
+
     /// Takes up the size that the end of a body has told.
     pub fn end_at(&self, job: &FetchJob, size: u64) {
         let mut state = self.lock();
@@ -234,14 +251,14 @@ impl<'a> Board<'a> {
     pub fn end_fetch(&self, job: &FetchJob, fault: Option<Fault>) {
         let mut state = self.lock();
         let file = &mut state.files[job.file];
-        if file.generation == job.generation {
+        let is_current = file.generation == job.generation;
+        if is_current {
             file.pieces.land(job.flight);
-            if fault.is_some() && !job.facts.is_ranged && file.pieces.left() > 0 {
-                file.phase = Phase::Waiting; // it can only be had from the beginning
+            if !job.facts.is_ranged && file.pieces.left() > 0 {
+                file.close(); // it can only be had from the beginning
             }
         }
-        let fault = fault.filter(|_| file.generation == job.generation);
-        state.end(job.file, &job.host, job.started, fault, &self.options);
+        state.end(job.file, &job.host, job.started, fault.filter(|_| is_current), &self.options);
         self.wake_all();
     }
 
@@ -287,7 +304,7 @@ impl<'a> Board<'a> {
                 file.pieces.lose(number);
                 file.digest = Some(digest);
             }
-            Digested::Unreadable(error) => file.outcome = Some(Err(error.into())),
+            Digested::Unreadable(error) => file.settle(Err(error.into())),
             Digested::Whole { .. } => {}
         }
         self.wake_all();
@@ -298,7 +315,7 @@ impl<'a> Board<'a> {
         let mut state = self.lock();
         let file = &mut state.files[job.file];
         let fetched_bytes = file.fetched;
-        file.outcome = Some(outcome.map(|fetched| Fetched { fetched_bytes, ..fetched }));
+        file.settle(outcome.map(|fetched| Fetched { fetched_bytes, ..fetched }));
         file.hashed = file.pieces.size();
         self.wake_all();
     }
@@ -395,7 +412,8 @@ impl State {
                 return None; // connections of an earlier beginning have yet to see that it is over
             }
             file.phase = Phase::Opening;
-            Job::Open(OpenJob { file: number, source, started: now, host: host.clone() })
+            let part = file.part.clone();
+            Job::Open(OpenJob { file: number, source, part, started: now, host: host.clone() })
         } else {
             let (facts, part) = (file.facts.clone()?, file.part.clone()?);
             let taken = match (facts.is_ranged, steals) {
@@ -434,13 +452,14 @@ impl State {
             None => file.patience.width = (file.patience.width + 1).min(options.connections),
             Some(Fault::Interrupted) => {}
             _ if file.outcome.is_some() => {}
-            Some(Fault::Final(error)) => file.outcome = Some(Err(error)),
+            Some(Fault::Final(error)) => file.settle(Err(error)),
             Some(Fault::Retry { error, wait, is_overload }) => {
                 if is_overload {
                     file.patience.width = (file.active / 2).max(1);
                 }
-                let given_up = file.note_failure(error, wait, started, options);
-                file.outcome = given_up.map(Err);
+                if let Some(error) = file.note_failure(error, wait, started, options) {
+                    file.settle(Err(error));
+                }
             }
         }
     }

@@ -66,7 +66,9 @@ fn file_of(plan: FilePlan, connections: usize) -> File {
         Err(problem) => (redirect::nowhere(), Some(problem)),
     };
     let mut file = File::new(Source { plan, first, is_public: AtomicBool::new(false) }, connections);
-    file.outcome = problem.map(Err);
+    if let Some(problem) = problem {
+        file.settle(Err(problem));
+    }
     file
 }
 

@@ -55,6 +55,9 @@ fn fetch(
     };
     let answer = ask(board, &question, patience)?;
     check(&answer.head, job)?;
+    if job.facts.located.as_ref() != Some(&answer.url) {
+        board.relocate(job, &answer.url);
+    }
     receive(board, job, answer, buffer, patience)
 }
 
@@ -124,13 +127,16 @@ fn receive(
         let room = usize::try_from(end - reception.at).map_or(room, |left| left.min(room));
         let (filled, failed) = gather(&mut answer, &mut framing, &mut buffer[..room], patience);
         board.steering.bucket.spend(filled, Instant::now());
+        if reception.would_end(filled) {
+            // The last bytes count once nothing follows them.
+            check_end(&mut answer, &mut framing, job, patience)?;
+        }
         end = reception.take(&buffer[..filled])?;
         failed?;
         if filled == 0 {
             return reception.ended(framing);
         }
     }
-    reception.check_end(&mut answer, &mut framing, patience)?;
     let has_ended = matches!(framing, Framing::End | Framing::Length(0));
     if has_ended && answer.head.keeps_alive() && answer.connection.is_clean() {
         board.keep_idle(answer.place, answer.connection);
@@ -171,6 +177,25 @@ fn gather(
     }
 }
 
+/// A body that goes on where the file has ended is of another file.
+fn check_end(
+    answer: &mut Answer,
+    framing: &mut Framing,
+    job: &FetchJob,
+    patience: &mut Patience<'_>,
+) -> Result<(), Fault> {
+    if answer.head.status != 200 || *framing == Framing::Length(0) {
+        return Ok(());
+    }
+    match answer.connection.body(framing, &mut [0], patience)? {
+        0 => Ok(()),
+        more => {
+            let expected = job.range.end;
+            Err(TransferError::WrongLength { expected, found: expected + more as u64 }.into())
+        }
+    }
+}
+
 impl<'a, 'b> Reception<'a, 'b> {
     /// Begins where the range does; of a block whose beginning is there already that is taken in first.
     fn new(board: &'a Board<'b>, job: &'a FetchJob, buffer: &mut [u8]) -> Result<Self, Fault> {
@@ -184,6 +209,11 @@ impl<'a, 'b> Reception<'a, 'b> {
             at += room as u64;
         }
         Ok(Self { board, job, at, sums })
+    }
+
+    /// Whether the file ends with so many bytes more.
+    fn would_end(&self, bytes: usize) -> bool {
+        bytes > 0 && Some(self.at + bytes as u64) == self.job.facts.size
     }
 
     /// Writes bytes; returns where the range ends now.
@@ -220,25 +250,5 @@ impl<'a, 'b> Reception<'a, 'b> {
         }
         self.board.end_at(self.job, self.at);
         Ok(())
-    }
-
-    /// A body that goes on where the file has ended is of another file.
-    fn check_end(
-        &self,
-        answer: &mut Answer,
-        framing: &mut Framing,
-        patience: &mut Patience<'_>,
-    ) -> Result<(), Fault> {
-        let size = self.job.facts.size;
-        if answer.head.status != 200 || size != Some(self.at) || *framing == Framing::Length(0) {
-            return Ok(());
-        }
-        match answer.connection.body(framing, &mut [0], patience)? {
-            0 => Ok(()),
-            more => {
-                let found = self.at + more as u64;
-                Err(TransferError::WrongLength { expected: self.at, found }.into())
-            }
-        }
     }
 }

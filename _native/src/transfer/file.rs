@@ -132,6 +132,20 @@ impl File {
         self.hashed = 0;
     }
 
+    /// Notes what came of the file; whoever still uses the part is the last to close it.
+    pub fn settle(&mut self, outcome: Result<Fetched, TransferError>) {
+        self.outcome = Some(outcome);
+        self.part = None;
+        self.digest = None;
+    }
+
+    /// Has the file be begun anew; what belongs to this time is dropped.
+    pub fn close(&mut self) {
+        self.generation += 1;
+        self.phase = Phase::Waiting;
+        self.digest = None;
+    }
+
     /// Notes a block that was written.
     pub fn note_block(&mut self, number: u64, sum: BlockSum) {
         let Ok(place) = usize::try_from(number) else { return };

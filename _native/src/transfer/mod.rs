@@ -82,6 +82,8 @@ pub enum TransferError {
     NoSpace { needed: u64, free: u64 },
     #[error("there is a file of that name")]
     Exists,
+    #[error("another transfer writes it")]
+    Busy,
     #[error(transparent)]
     Io(io::Error),
 }

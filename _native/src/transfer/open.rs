@@ -32,9 +32,12 @@ struct Told {
 /// As `ask`; the answer is not what was asked for; there is no room.
 pub fn open(board: &Board<'_>, job: &OpenJob, patience: &mut Patience<'_>) -> Result<Opened, Fault> {
     let source = &*job.source;
-    let (part, saved) = Part::open(&source.plan.target)?;
-    let part = Arc::new(part);
-    let saved = saved.filter(|saved| is_of_plan(saved, source));
+    let part = match &job.part {
+        Some(part) => Arc::clone(part),
+        None => Arc::new(Part::open(&source.plan.target)?),
+    };
+    board.keep_part(job, &part);
+    let saved = part.saved()?.filter(|saved| is_of_plan(saved, source));
     let start = saved.as_ref().map_or(0, |(header, sums)| first_missing(header, sums));
     if let Some((header, sums)) = saved.as_ref().filter(|(header, _)| start >= header.size) {
         let (etag, size) = (header.etag.clone(), Some(header.size));

@@ -29,25 +29,25 @@ pub struct Part {
 pub type Saved = (Header, BTreeMap<u64, BlockSum>);
 
 impl Part {
-    /// Opens or makes the part of a target that does not exist yet; tells what of it is there.
-    pub fn open(target: &Path) -> Result<(Self, Option<Saved>), TransferError> {
+    /// Opens or makes the part of a target that does not exist yet; nobody else can until it is dropped.
+    pub fn open(target: &Path) -> Result<Self, TransferError> {
         let (path, journal_path) = (beside(target, ".part"), beside(target, ".part.journal"));
-        if fs::symlink_metadata(target).is_ok() {
-            if fs::symlink_metadata(&path).is_err() {
-                // A transfer that was killed after its last step but one.
-                let _ = fs::remove_file(&journal_path);
-            }
-            return Err(TransferError::Exists);
-        }
+        check_free(target, &path, &journal_path)?;
         let file = open_own(&path)?;
-        let mut journal = open_own(&journal_path)?;
-        let saved = read_saved(&mut journal, file.metadata()?.len())?;
-        let part =
-            Self { target: target.to_owned(), path, journal_path, file, journal, seed: AtomicU64::new(0) };
+        lock(&file, &path)?;
+        // Whoever had the lock may have made the target meanwhile.
+        check_free(target, &path, &journal_path)?;
+        let journal = open_own(&journal_path)?;
+        Ok(Self { target: target.to_owned(), path, journal_path, file, journal, seed: AtomicU64::new(0) })
+    }
+
+    /// What of the part is there by its journal; new records go on from it.
+    pub fn saved(&self) -> io::Result<Option<Saved>> {
+        let saved = read_saved(&self.journal, self.file.metadata()?.len())?;
         if let Some((header, _)) = &saved {
-            part.seed.store(journal::seed(&header.to_bytes()), Ordering::Relaxed);
+            self.seed.store(journal::seed(&header.to_bytes()), Ordering::Relaxed);
         }
-        Ok((part, saved))
+        Ok(saved)
     }
 
     /// Begins anew: nothing of the part counts any more.
@@ -176,7 +176,46 @@ fn open_own(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn read_saved(journal: &mut File, part_bytes: u64) -> io::Result<Option<Saved>> {
+/// # Errors
+/// The target exists.
+fn check_free(target: &Path, path: &Path, journal_path: &Path) -> Result<(), TransferError> {
+    if fs::symlink_metadata(target).is_err() {
+        return Ok(());
+    }
+    if fs::symlink_metadata(path).is_err() {
+        // What a transfer left that was killed after its last step but one.
+        let _ = fs::remove_file(journal_path);
+    }
+    Err(TransferError::Exists)
+}
+
+/// SECURITY: two that write one part would each make the other's work its own; the lock goes with the file.
+#[cfg(target_os = "linux")]
+fn lock(file: &File, path: &Path) -> Result<(), TransferError> {
+    use std::os::unix::fs::MetadataExt;
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(TransferError::Busy),
+        // A file system without locks: whoever calls sees to it that nobody else does.
+        Err(_) => return Ok(()),
+    }
+    // What was locked may have been renamed between.
+    let is_same =
+        fs::symlink_metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
+    if is_same {
+        Ok(())
+    } else {
+        Err(TransferError::Busy)
+    }
+}
+
+/// Other systems have no such call without unsafe code; whoever calls sees to it that nobody else does.
+#[cfg(not(target_os = "linux"))]
+fn lock(_file: &File, _path: &Path) -> Result<(), TransferError> {
+    Ok(())
+}
+
+fn read_saved(mut journal: &File, part_bytes: u64) -> io::Result<Option<Saved>> {
     let length = journal.metadata()?.len();
     if length > MAX_JOURNAL_BYTES {
         return Ok(None);

@@ -1,7 +1,8 @@
 //! Which bytes of a file are there, on their way, or still to be asked for.
 //!
 //! A range is pending or belongs to one flight; what is neither is there. Ranges are handed out in order, and a flight
-//! that is taken over gives up its second half at the border of a block, so that no block is digested twice.
+//! that is split gives up its second half at the border of a block, so that no block is digested twice. The last
+//! block of one that is far slower than others are is taken over as it is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,6 +13,8 @@ use super::tree::BLOCK;
 /// A range that ends sooner is not worth another request, nor is one that has only just been asked for.
 const MIN_LEFT: Duration = Duration::from_millis(100);
 const MIN_SILENCE: Duration = Duration::from_secs(1);
+/// A connection so many times slower than others is not waited for.
+const SLOWNESS: f64 = 4.0;
 
 /// Stands for a size that nobody told: the flight that reaches the end of the file tells it.
 pub const UNKNOWN: u64 = u64::MAX;
@@ -23,9 +26,17 @@ struct Flight {
     at: u64,
     end: u64,
     begun: Instant,
+    /// It has been taken over, which happens once.
+    is_second: bool,
 }
 
 impl Flight {
+    #[allow(clippy::cast_precision_loss)] // an estimate
+    fn rate(&self, now: Instant) -> f64 {
+        let elapsed = now.saturating_duration_since(self.begun).as_secs_f64();
+        (self.at - self.start) as f64 / elapsed.max(1e-3)
+    }
+
     /// How long it will take by what it has brought so far.
     fn time_left(&self, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.begun);
@@ -48,19 +59,20 @@ pub struct Pieces {
     pending: BTreeMap<u64, u64>,
     flights: Vec<Flight>,
     next_id: u64,
+    /// What one connection brings: bytes a second of the last range that came whole.
+    typical: f64,
 }
 
 impl Pieces {
     /// A file of which nothing is there.
     pub fn new(size: u64) -> Self {
-        let mut pieces = Self { size, pending: BTreeMap::new(), flights: Vec::new(), next_id: 0 };
-        pieces.add_pending(0..size);
-        pieces
+        Self::with_blocks(size, [])
     }
 
     /// A file of which some blocks are there; `blocks` are their numbers, ascending.
     pub fn with_blocks(size: u64, blocks: impl IntoIterator<Item = u64>) -> Self {
-        let mut pieces = Self { size, pending: BTreeMap::new(), flights: Vec::new(), next_id: 0 };
+        let mut pieces =
+            Self { size, pending: BTreeMap::new(), flights: Vec::new(), next_id: 0, typical: 0.0 };
         let mut missing = 0;
         for block in blocks {
             let start = block.saturating_mul(BLOCK).min(size);
@@ -81,7 +93,7 @@ impl Pieces {
         let end = pending_end.min((start / piece + 1).saturating_mul(piece));
         self.pending.remove(&start);
         self.add_pending(end..pending_end);
-        Some(self.begin(start..end))
+        Some(self.begin(start..end, false))
     }
 
     /// Hands out everything from the first pending byte on, for an answer that can't be had in parts.
@@ -94,21 +106,38 @@ impl Pieces {
         !self.pending.is_empty()
     }
 
-    /// Splits the flight that will take longest, if it has two blocks left at least, and hands out its second half.
+    /// Hands out a part of what is on its way already: the second half of the flight that will take longest, or all
+    /// that is left of one that is far too slow.
     pub fn steal(&mut self, now: Instant) -> Option<(u64, Range<u64>)> {
+        if self.size == UNKNOWN {
+            return None;
+        }
+        self.split(now).or_else(|| self.take_over(now))
+    }
+
+    fn split(&mut self, now: Instant) -> Option<(u64, Range<u64>)> {
         let has_two = |flight: &&mut Flight| flight.end - flight.at >= 2 * BLOCK;
         let flights = self.flights.iter_mut().filter(has_two);
         let longest = flights.max_by_key(|flight| (flight.time_left(now), flight.end - flight.at))?;
-        if self.size == UNKNOWN || longest.time_left(now) < MIN_LEFT {
+        if longest.time_left(now) < MIN_LEFT {
             return None;
         }
         let middle = (longest.at + (longest.end - longest.at) / 2).next_multiple_of(BLOCK);
         let stolen = middle..longest.end;
-        if stolen.is_empty() {
-            return None;
-        }
         longest.end = middle;
-        Some(self.begin(stolen))
+        Some(self.begin(stolen, false))
+    }
+
+    fn take_over(&mut self, now: Instant) -> Option<(u64, Range<u64>)> {
+        let typical = self.typical;
+        let is_slow = |flight: &&mut Flight| {
+            let is_late = flight.time_left(now) > MIN_SILENCE;
+            is_late && !flight.is_second && flight.at < flight.end && flight.rate(now) * SLOWNESS < typical
+        };
+        let slow = self.flights.iter_mut().find(is_slow)?;
+        let left = slow.at..slow.end;
+        slow.end = slow.at;
+        Some(self.begin(left, true))
     }
 
     /// Notes that a flight's bytes are there up to `at`; returns where it ends now, None if there is no such flight.
@@ -122,6 +151,9 @@ impl Pieces {
     pub fn land(&mut self, id: u64) {
         if let Some(place) = self.flights.iter().position(|flight| flight.id == id) {
             let flight = self.flights.swap_remove(place);
+            if flight.at == flight.end && flight.at > flight.start {
+                self.typical = flight.rate(Instant::now());
+            }
             self.add_pending(flight.at..flight.end);
         }
     }
@@ -161,11 +193,11 @@ impl Pieces {
         }
     }
 
-    fn begin(&mut self, range: Range<u64>) -> (u64, Range<u64>) {
+    fn begin(&mut self, range: Range<u64>, is_second: bool) -> (u64, Range<u64>) {
         let id = self.next_id;
         self.next_id += 1;
         let (start, end) = (range.start, range.end);
-        self.flights.push(Flight { id, start, at: start, end, begun: Instant::now() });
+        self.flights.push(Flight { id, start, at: start, end, begun: Instant::now(), is_second });
         (id, range)
     }
 
@@ -232,6 +264,28 @@ mod tests {
         assert_eq!(pieces.steal(now), None);
         assert_eq!(pieces.steal(now + Duration::from_secs(1)).unwrap().1, 6 * BLOCK..8 * BLOCK);
         assert_eq!(pieces.advance(id, PIECE / 2 + 1), Some(6 * BLOCK));
+    }
+
+    #[test]
+    fn the_end_of_a_slow_flight_is_taken_over_once() {
+        let mut pieces = Pieces::new(2 * BLOCK);
+        let (fast, _) = pieces.take(BLOCK, UNKNOWN).unwrap();
+        let (slow, _) = pieces.take(BLOCK, UNKNOWN).unwrap();
+        pieces.advance(fast, BLOCK);
+        pieces.advance(slow, BLOCK + 1000);
+        let later = Instant::now() + Duration::from_secs(5);
+        assert_eq!(pieces.steal(later), None); // nothing says that others are faster
+        pieces.land(fast);
+        let (second, range) = pieces.steal(later).unwrap();
+        assert_eq!(range, BLOCK + 1000..2 * BLOCK);
+        assert_eq!(pieces.steal(later + Duration::from_secs(5)), None);
+        // What the slow one brings late is no longer its own.
+        assert_eq!(pieces.advance(slow, BLOCK + 5000), Some(BLOCK + 1000));
+        pieces.land(slow);
+        assert_eq!(pieces.contiguous(), BLOCK + 1000);
+        assert_eq!(pieces.advance(second, 2 * BLOCK), Some(2 * BLOCK));
+        pieces.land(second);
+        assert_eq!(pieces.left(), 0);
     }
 
     #[test]
