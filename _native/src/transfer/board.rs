@@ -141,6 +141,7 @@ impl<'a> Board<'a> {
             }
             if self.is_running() {
                 if let Some(job) = state.choose(&self.options) {
+                    self.to_fetch.notify_one(); // there may be more of it
                     return Some(job);
                 }
             }
@@ -298,6 +299,9 @@ impl<'a> Board<'a> {
                 }
                 file.hashed = digest.at();
                 file.digest = Some(digest);
+                self.to_fetch.notify_one();
+                self.to_digest.notify_one();
+                return;
             }
             Digested::Damaged(digest) => {
                 file.blocks[place] = Block::Missing;
@@ -418,9 +422,11 @@ impl State {
             let (facts, part) = (file.facts.clone()?, file.part.clone()?);
             let taken = match (facts.is_ranged, steals) {
                 (false, _) => None,
-                (true, false) => file.pieces.take(options.piece_bytes, file.hashed + options.window_bytes),
-                // What the window holds back is not begun the sooner.
-                (true, true) if file.pieces.has_pending() && file.has_backlog() => None,
+                (true, _) if file.has_backlog() => None,
+                (true, false) => {
+                    let piece = file.pieces.piece(options.piece_bytes, options.connections);
+                    file.pieces.take(piece, file.hashed + options.window_bytes)
+                }
                 (true, true) => file.pieces.steal(now),
             };
             let (flight, range) = taken?;
@@ -454,10 +460,7 @@ impl State {
             _ if file.outcome.is_some() => {}
             Some(Fault::Final(error)) => file.settle(Err(error)),
             Some(Fault::Retry { error, wait, is_overload }) => {
-                if is_overload {
-                    file.patience.width = (file.active / 2).max(1);
-                }
-                if let Some(error) = file.note_failure(error, wait, started, options) {
+                if let Some(error) = file.note_failure(error, wait, is_overload, started, options) {
                     file.settle(Err(error));
                 }
             }

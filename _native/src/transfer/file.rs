@@ -15,6 +15,9 @@ use super::{Fetched, FilePlan, Options, TransferError};
 
 /// Digests wait until so much is there, so that they are not woken for each read.
 const DIGEST_MIN: u64 = 256 * 1024;
+/// So much may wait for digests before more is asked for. PERF: what has just been written is still in the cache of the
+/// processor when it is read.
+const BACKLOG: u64 = 16 * BLOCK;
 /// So much is digested before the board is told.
 const DIGEST_MAX: u64 = 4 * BLOCK;
 
@@ -165,9 +168,9 @@ impl File {
         located.unwrap_or(&self.source.first).host_str().unwrap_or_default()
     }
 
-    /// Whether digests lag behind the bytes.
+    /// Whether digests lag behind the bytes, so that more of them would only wait.
     pub fn has_backlog(&self) -> bool {
-        self.pieces.contiguous() > self.hashed + DIGEST_MAX
+        self.pieces.contiguous() > self.hashed + BACKLOG
     }
 
     /// What can be digested next, if that is worth a thread's time.
@@ -195,6 +198,7 @@ impl File {
         &mut self,
         error: TransferError,
         wait: Option<Duration>,
+        is_overload: bool,
         started: Instant,
         options: &Options,
     ) -> Option<TransferError> {
@@ -209,6 +213,9 @@ impl File {
         if patience.last.is_none_or(|last| started >= last) {
             patience.failures += 1;
             patience.last = Some(now);
+            if is_overload && self.active > 0 {
+                patience.width = (patience.width / 2).max(1);
+            }
         }
         patience.reason = Some(error.to_string());
         let own = match patience.failures {

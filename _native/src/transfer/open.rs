@@ -47,7 +47,7 @@ pub fn open(board: &Board<'_>, job: &OpenJob, patience: &mut Patience<'_>) -> Re
     }
     let piece = board.options.piece_bytes;
     let limit = saved.as_ref().map(|(header, _)| header.size).or(source.plan.size).unwrap_or(u64::MAX);
-    let end = limit.min((start / piece + 1) * piece);
+    let end = limit.min(start + piece); // it begins with a block
     let if_range = saved.as_ref().and_then(|(header, _)| header.etag.as_deref());
     let range = (start < end).then_some(start..end);
     let answer = ask(board, &Question { source, from: &source.first, range, if_range }, patience)?;

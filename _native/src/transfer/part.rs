@@ -14,6 +14,10 @@ use crate::place::rename_new;
 /// A longer journal is none of ours: 1 TiB of blocks.
 const MAX_JOURNAL_BYTES: u64 = (HEADER_BYTES + RECORD_BYTES * 1024 * 1024) as u64;
 
+/// `statfs(2)`.
+#[cfg(target_os = "linux")]
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
 /// The file that is written; shared by all that write it.
 pub struct Part {
     target: PathBuf,
@@ -236,8 +240,10 @@ fn read_saved(mut journal: &File, part_bytes: u64) -> io::Result<Option<Saved>> 
 fn allocate(file: &File, size: u64) -> io::Result<()> {
     use rustix::fs::{fallocate, FallocateFlags};
     use rustix::io::Errno;
-    if size == 0 {
-        return Ok(());
+    // A file system in memory lays nothing out, and would hold up all writers meanwhile: 0.25 s for 1 GiB.
+    let is_in_memory = rustix::fs::fstatfs(file).is_ok_and(|facts| facts.f_type == TMPFS_MAGIC);
+    if size == 0 || is_in_memory {
+        return file.set_len(size);
     }
     match fallocate(file, FallocateFlags::empty(), 0, size) {
         Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::tree::BLOCK;
 
+/// A smaller piece is not worth a request.
+const MIN_PIECE: u64 = 2 * BLOCK;
 /// A range that ends sooner is not worth another request, nor is one that has only just been asked for.
 const MIN_LEFT: Duration = Duration::from_millis(100);
 const MIN_SILENCE: Duration = Duration::from_secs(1);
@@ -87,23 +89,25 @@ impl Pieces {
         self.size
     }
 
-    /// Hands out the first pending range that begins before `limit`: up to the next multiple of `piece`.
+    /// Hands out the beginning of the first pending range, if that lies before `limit`: `piece` bytes at most.
     pub fn take(&mut self, piece: u64, limit: u64) -> Option<(u64, Range<u64>)> {
         let (&start, &pending_end) = self.pending.first_key_value().filter(|(start, _)| **start < limit)?;
-        let end = pending_end.min((start / piece + 1).saturating_mul(piece));
+        let end = pending_end.min((start / BLOCK * BLOCK).saturating_add(piece));
         self.pending.remove(&start);
         self.add_pending(end..pending_end);
         Some(self.begin(start..end, false))
     }
 
+    /// Bytes of a piece, so that several are left for each connection until the end: all then end at about the same
+    /// time, and the digests are not far behind.
+    pub fn piece(&self, most: u64, connections: usize) -> u64 {
+        let pending = self.pending.first_key_value().map_or(0, |(start, _)| self.size - start);
+        (pending / (2 * connections as u64)).next_multiple_of(BLOCK).max(MIN_PIECE).min(most)
+    }
+
     /// Hands out everything from the first pending byte on, for an answer that can't be had in parts.
     pub fn take_rest(&mut self) -> Option<(u64, Range<u64>)> {
         self.take(UNKNOWN, UNKNOWN)
-    }
-
-    /// Whether there is something to be handed out.
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     /// Hands out a part of what is on its way already: the second half of the flight that will take longest, or all
@@ -237,13 +241,24 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_handed_out_in_order_and_end_at_multiples() {
+    fn pieces_are_handed_out_in_order() {
         let mut pieces = Pieces::with_blocks(20 * BLOCK + 5, [0, 9]);
         let taken: Vec<_> =
             std::iter::from_fn(|| pieces.take(PIECE, UNKNOWN)).map(|(_, range)| range).collect();
         let blocks = |a: u64, b: u64| a * BLOCK..b * BLOCK;
-        let rest = 16 * BLOCK..20 * BLOCK + 5;
-        assert_eq!(taken, [blocks(1, 8), blocks(8, 9), blocks(10, 16), rest]);
+        let rest = 18 * BLOCK..20 * BLOCK + 5;
+        assert_eq!(taken, [blocks(1, 9), blocks(10, 18), rest]);
+    }
+
+    #[test]
+    fn pieces_get_smaller_towards_the_end() {
+        let mut pieces = Pieces::new(64 * BLOCK);
+        let mut lengths = Vec::new();
+        while let Some((_, range)) = pieces.take(pieces.piece(PIECE, 3), UNKNOWN) {
+            lengths.push((range.end - range.start) / BLOCK);
+        }
+        assert_eq!(lengths, [8, 8, 8, 7, 6, 5, 4, 3, 3, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(Pieces::new(UNKNOWN).piece(PIECE, 16), PIECE);
     }
 
     #[test]
