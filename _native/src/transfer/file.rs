@@ -137,6 +137,9 @@ impl File {
 
     /// Notes what came of the file; whoever still uses the part is the last to close it.
     pub fn settle(&mut self, outcome: Result<Fetched, TransferError>) {
+        if let (Err(_), Some(part)) = (&outcome, &self.part) {
+            part.remove_if_empty();
+        }
         self.outcome = Some(outcome);
         self.part = None;
         self.digest = None;

@@ -69,12 +69,8 @@ pub fn open(board: &Board<'_>, job: &OpenJob, patience: &mut Patience<'_>) -> Re
     }
     let (size, has_body) = (told.facts.size, told.has_body);
     let fetch = board.opened(job, Arc::clone(&part), told.facts, told.blocks, told.is_whole);
-    if let (Some(fetch), Some(size)) = (&fetch, size) {
-        // Others fetch already meanwhile.
-        if let Err(error) = part.allocate(size) {
-            board.end_fetch(fetch, Some(error.into()));
-            return Ok(None);
-        }
+    if let Some(size) = size {
+        part.allocate(size)?; // others fetch already meanwhile
     }
     Ok(fetch.filter(|_| has_body).map(|fetch| (fetch, answer)))
 }

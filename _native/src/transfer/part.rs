@@ -151,6 +151,15 @@ impl Part {
         Ok(())
     }
 
+    /// Removes a part that nothing was written to.
+    pub fn remove_if_empty(&self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // What stays is empty, and the next transfer's own.
+            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.journal_path);
+        }
+    }
+
     /// Leaves the part where it is, as evidence; no transfer goes on with it.
     pub fn disown(&self) -> io::Result<()> {
         fs::remove_file(&self.journal_path)

@@ -284,8 +284,18 @@ fn wait_or_fail(error: &io::Error, patience: &mut Patience<'_>) -> Result<(), Fa
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => patience.look(),
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Err(closed()),
-        ErrorKind::InvalidData => Err(Fault::Final(TransferError::Tls(error.to_string()))),
+        ErrorKind::InvalidData => Err(tls_fault(error)),
         _ => Err(Fault::unreachable(crate::regular::text_of(error))),
+    }
+}
+
+/// A certificate that is not believed now will not be later; anything else may be a bit that fell over.
+fn tls_fault(error: &io::Error) -> Fault {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let told = TransferError::Tls(error.to_string());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::Final(told),
+        _ => Fault::retry(told),
     }
 }
 
