@@ -19,7 +19,9 @@ from dataclasses import dataclass, field, replace
 from http.client import responses
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import IO, Self
+
+from fakes.listening import Listening
 
 _STEP = 1 << 20
 
@@ -30,7 +32,6 @@ class Request:
 
     target: str
     headers: Mapping[str, str]
-    authority: str
 
     @property
     def range(self) -> tuple[int, int] | None:
@@ -124,72 +125,53 @@ class FileServer:
     def __post_init__(self) -> None:
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
+        self._listening = Listening(self._serve)
+        self.port = self._listening.port
         self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/file"
-        self._threads = [threading.Thread(target=self._accept, name="file server")]
-        self._threads[0].start()
 
     def fail(self, fault: Fault, *, times: int | None = 1, first: int = 0) -> None:
         """Let the next `times` replies (all, if None) go wrong; `first` is the least start of a range it is for."""
         with self._lock:
             self._planned.append(_Planned(fault, times, first))
 
+    def heal(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._planned.clear()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
+        self._listening.close()
 
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,), name="file connection")
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, raw: socket.socket) -> None:
-        connection = raw
+    def _serve(self, connection: socket.socket) -> None:
         # A client that goes away is what many tests are about.
         with suppress(OSError):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls is not None:
-                connection = self.tls.wrap_socket(raw, server_side=True)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.connections += 1
-                self._open.add(connection)
-            with connection.makefile("rb") as lines, self.path.open("rb") as content:
-                while (request := self._read(lines)) is not None:
-                    if not self._send(connection, content.fileno(), self._reply(request)):
-                        break
-        with self._lock:
-            self._open.discard(connection)
-        connection.close()
+            if self.tls is None:
+                self._answer(connection)
+            else:
+                with self.tls.wrap_socket(connection.dup(), server_side=True) as encrypted:
+                    self._answer(encrypted)
 
-    def _read(self, lines: object) -> Request | None:
-        line = lines.readline().decode("latin-1")  # type: ignore[attr-defined]
+    def _answer(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as lines, self.path.open("rb") as content:
+            while (request := self._read(lines)) is not None:
+                if not self._send(connection, content.fileno(), self._reply(request)):
+                    return
+
+    def _read(self, lines: IO[bytes]) -> Request | None:
+        line = lines.readline().decode("latin-1")
         if not line:
             return None
         headers = {}
-        while text := lines.readline().decode("latin-1").strip():  # type: ignore[attr-defined]
+        while text := lines.readline().decode("latin-1").strip():
             name, _, value = text.partition(":")
             headers[name.lower()] = value.strip()
-        request = Request(line.split(" ")[1], headers, headers.get("host", ""))
+        request = Request(line.split(" ")[1], headers)
         with self._lock:
             self.requests.append(request)
         return request
@@ -240,14 +222,14 @@ class FileServer:
         if reply.is_chunked:
             connection.sendall(b"\r\n0\r\n\r\n")
         if reply.is_stalled:
-            while not self._ended.is_set() and not select.select([connection], [], [], 0.1)[0]:
+            while not self._listening.ended.is_set() and not select.select([connection], [], [], 0.1)[0]:
                 pass
         return reply.sent is None
 
     def _send_content(self, connection: socket.socket, content: int, reply: Reply) -> None:
         at, begun = reply.start, perf_counter()
         step = _STEP if reply.rate_bytes_s is None else max(1, min(_STEP, reply.rate_bytes_s // 100))
-        while at < reply.end and not self._ended.is_set():
+        while at < reply.end and not self._listening.ended.is_set():
             count = min(step, reply.end - at)
             if self.tls is not None:
                 connection.sendall(os.pread(content, count, at))
@@ -259,4 +241,4 @@ class FileServer:
                 self.sent_bytes += sent
             if reply.rate_bytes_s is not None:
                 due = begun + (at - reply.start) / reply.rate_bytes_s
-                self._ended.wait(max(0.0, due - perf_counter()))
+                self._listening.ended.wait(max(0.0, due - perf_counter()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import select
 import socket
-import threading
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
+
+from fakes.listening import Listening
 
 
 class Proxy:
@@ -15,35 +16,17 @@ class Proxy:
 
     def __init__(self) -> None:
         self.heads: list[str] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._accept, name="proxy")]
-        self._threads[0].start()
+        self._listening = Listening(self._serve)
+        self.url = f"http://127.0.0.1:{self._listening.port}"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(client,), name="proxy connection")
-            self._threads.append(thread)
-            thread.start()
+        self._listening.close()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
+        with suppress(OSError):
             data = b""
             while b"\r\n\r\n" not in data:
                 if not (more := client.recv(65536)):
@@ -62,7 +45,7 @@ class Proxy:
                 self._pass_on(client, server)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        while not self._ended.is_set():
+        while not self._listening.ended.is_set():
             for source in select.select([client, server], [], [], 0.1)[0]:
                 data = source.recv(65536)
                 if not data:

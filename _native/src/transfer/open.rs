@@ -10,9 +10,12 @@ use super::fault::Fault;
 use super::file::{Block, Facts, Source};
 use super::journal::{plan_key, Header};
 use super::part::{Part, Saved};
-use super::tree::BLOCK;
+use super::tree::{BlockSum, BLOCK};
 use super::wire::Patience;
 use super::TransferError;
+
+/// What is kept of each block fits into the memory; a server that lies gets no more of it than 33 MiB.
+const MAX_FILE_BYTES: u64 = 1 << 40;
 
 /// What is known after it: a body to be received, or nothing when all is there.
 pub type Opened = Option<(FetchJob, Answer)>;
@@ -86,12 +89,12 @@ fn is_of_plan((header, _): &Saved, source: &Source) -> bool {
     is_pinned && header.plan == key(source) && plan.size.is_none_or(|size| size == header.size)
 }
 
-fn first_missing(header: &Header, sums: &BTreeMap<u64, super::tree::BlockSum>) -> u64 {
+fn first_missing(header: &Header, sums: &BTreeMap<u64, BlockSum>) -> u64 {
     let gap = (0..).zip(sums.keys()).find(|(number, block)| number != *block).map(|(number, _)| number);
     (gap.unwrap_or(sums.len() as u64) * BLOCK).min(header.size)
 }
 
-fn restored(header: &Header, sums: &BTreeMap<u64, super::tree::BlockSum>) -> Vec<Block> {
+fn restored(header: &Header, sums: &BTreeMap<u64, BlockSum>) -> Vec<Block> {
     let blocks = 0..header.size.div_ceil(BLOCK);
     blocks.map(|number| sums.get(&number).map_or(Block::Missing, |sum| Block::Restored(*sum))).collect()
 }
@@ -160,6 +163,9 @@ fn told_size(head: &Head) -> Result<Option<u64>, TransferError> {
 
 fn check_size(source: &Source, size: Option<u64>) -> Result<(), TransferError> {
     match (source.plan.size, size) {
+        (_, Some(size)) if size > MAX_FILE_BYTES => {
+            Err(TransferError::BadAnswer("it promises a file of more than 1 TiB"))
+        }
         (Some(expected), Some(found)) if expected != found => {
             Err(TransferError::WrongLength { expected, found })
         }

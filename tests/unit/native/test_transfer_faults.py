@@ -151,6 +151,10 @@ def shorter(reply: Reply) -> Reply:
     return reply.with_header("Content-Length", str(reply.length - 1))
 
 
+def endless(reply: Reply) -> Reply:
+    return reply.with_header("Content-Range", f"bytes {reply.start}-{reply.end - 1}/{1 << 62}")
+
+
 OFFENCES = {
     "a page": (page(), HtmlAnswer),
     "packed": (header("Content-Encoding", "gzip"), AnswerPacked),
@@ -179,8 +183,16 @@ def test_an_answer_that_is_wrong_is_never_taken(tmp_path, server, content, name,
     assert str(result.error).startswith(f"{server.url}: ")
     assert not (tmp_path / "got").exists()
     # What is there is right, and gone on with.
-    server._planned.clear()
+    server.heal()
     check(fetch(server.url, tmp_path / "got", size=SIZE), tmp_path / "got", content)
+
+
+@pytest.mark.parametrize(("has_ranges", "fault"), [(True, endless), (False, header("Content-Length", str(1 << 62)))])
+def test_a_length_that_no_memory_holds_is_an_error(tmp_path, server, has_ranges, fault):
+    server.has_ranges = has_ranges
+    server.fail(fault, times=None)
+    assert isinstance(fetch(server.url, tmp_path / "got").error, AnswerMalformed)
+    assert not (tmp_path / "got.part").exists()
 
 
 @pytest.mark.parametrize("promised", [SIZE - 1, SIZE + 1, 0])
