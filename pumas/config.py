@@ -34,15 +34,21 @@ REFRESH_AGE_S: Final = 2.0  # a list asked for sooner after a refresh does not b
 JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
 LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS
+LONG_CALL_WAIT_S: Final = 5.0  # for one of them to become free
 SERVER_THREADS: Final = 32
 SHUTDOWN_S: Final = 0.8  # jobs have reached a safe point by then, or are left to the next start
+
+MAX_WAIT_S: Final = 60.0  # longest wait between two tries of one request
 
 APPS: Final = MappingProxyType({"comfyui": GITHUB_REPO, "ollama": RELEASES_OLLAMA_REPO})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a user may set through the environment; every field can be given as `PUMAS_<NAME>`."""
+    """What a user may set through the environment; every field can be given as `PUMAS_<NAME>`.
+
+    Some can also be given by a name that other programs know; ours comes first.
+    """
 
     launcher_root: Path | None = None  # the folder that holds `launcher-data` and `shared-resources`
     cache_dir: Path | None = None  # where caches go that can't lie in the root; default: the user's cache folder
@@ -53,7 +59,9 @@ class Config:
     github_api_base: str = GITHUB_API_BASE
     github_raw_base: str = "https://raw.githubusercontent.com"
     github_web_base: str = "https://github.com"
-    hub_base: str = "https://huggingface.co"
+    github_token: str | None = field(default=None, repr=False, metadata={"known": ("GITHUB_TOKEN",)})
+    hub_base: str = field(default="https://huggingface.co", metadata={"known": ("HF_ENDPOINT",)})
+    hub_token: str | None = field(default=None, repr=False, metadata={"known": ("HF_TOKEN",)})
     package_index: str | None = None  # None = what pip itself is configured with
     comfyui_port: int = 8188  # launch.server_url
     ollama_port: int = 11434
@@ -61,11 +69,18 @@ class Config:
     scan_interval_s: int = 30  # between two such looks
     open_browser: bool = True
     python: str = "python3"  # install.global_required_python
-    offline: bool = False
+    offline: bool = False  # ask nothing of the network
+    retry_base_s: float = field(default=2.0, metadata={"known": ("PUMAS_RETRY_BASE",)})  # first wait before a new try
+    # Proxies as other programs are told of them; they may hold a password.
+    http_proxy: str | None = field(default=None, repr=False, metadata={"known": ("http_proxy", "HTTP_PROXY")})
+    https_proxy: str | None = field(default=None, repr=False, metadata={"known": ("https_proxy", "HTTPS_PROXY")})
+    all_proxy: str | None = field(default=None, repr=False, metadata={"known": ("all_proxy", "ALL_PROXY")})
+    no_proxy: tuple[str, ...] = field(default=(), metadata={"known": ("no_proxy", "NO_PROXY")})  # hosts without proxy
+    ssl_cert_file: Path | None = field(default=None, metadata={"known": ("SSL_CERT_FILE",)})  # authorities to trust
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
-        """Read `PUMAS_*` variables; an empty one counts as not set.
+        """Read `PUMAS_*` variables and the known names; an empty one counts as not set.
 
         Raises:
             InvalidInput: A value has the wrong form; the message names the variable.
@@ -76,10 +91,11 @@ class Config:
             environ = os.environ
         given: dict[str, object] = {}
         for entry in fields(cls):
-            name = f"PUMAS_{entry.name.upper()}"
-            text = environ.get(name, "").strip()
-            if text:
-                given[entry.name] = _parse(name, text, str(entry.type))
+            for name in (f"PUMAS_{entry.name.upper()}", *entry.metadata.get("known", ())):
+                text = environ.get(name, "").strip()
+                if text:
+                    given[entry.name] = _parse(name, text, str(entry.type))
+                    break
         return replace(cls(), **given)  # type: ignore[arg-type] # each value was parsed by its field's type
 
 
@@ -104,9 +120,21 @@ def _parse(name: str, text: str, kind: str) -> object:
         if not text.isascii() or not text.isdigit() or len(text) > 18:
             raise InvalidInput(f"{name} must be a whole number, not {text!r}", parameter=name)
         return int(text)
+    if kind == "float":
+        return _parse_seconds(name, text)
     if kind == "bool":
         lowered = text.lower()
         if lowered not in ("0", "1", "true", "false", "yes", "no", "on", "off"):
             raise InvalidInput(f"{name} must be 1 or 0, not {text!r}", parameter=name)
         return lowered in ("1", "true", "yes", "on")
     return text
+
+
+def _parse_seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_WAIT_S:
+        raise InvalidInput(f"{name} must be a number of seconds from 0 to {MAX_WAIT_S:g}, not {text!r}", parameter=name)
+    return seconds

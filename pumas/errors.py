@@ -5,11 +5,21 @@
     │   └── UnusableRoot               the launcher root can't be opened
     ├── NotFound (LookupError)         what was asked for does not exist
     │   ├── ModelNotFound
-    │   └── JobNotFound
+    │   ├── JobNotFound
+    │   ├── DownloadNotFound
+    │   ├── NotOnServer                a server that was asked does not have it
+    │   └── RepoNotFound               the hub has no such repo or revision, or does not show it
     ├── Conflict                       something else stands in the way
     │   └── PortInUse
     ├── Damaged                        a document or database on disk can't be read as what it is
     ├── Unavailable (OSError)          it can't be done now: read-only, busy, gone
+    │   ├── RepoRefused                the hub does not let this user read a repo
+    │   └── NetworkError               a server can't be reached, or does not answer as it should
+    │       ├── Offline                nothing is asked of the network
+    │       ├── CircuitOpen            the server failed too often, it is left alone for a while
+    │       ├── RateLimited            the server wants to be asked later
+    │       ├── AccessRefused          the server wants a token, or another one
+    │       └── BadAnswer              the answer is not what it should be
     ├── NoSpace (OSError)              the drive is full
     ├── Cancelled                      the work was asked to end, and did
     └── NativeFailure                  a fault inside the native code
@@ -23,6 +33,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import ClassVar
 
@@ -84,6 +95,36 @@ class JobNotFound(NotFound):
         self.job_id = job_id
 
 
+class NotOnServer(NotFound):
+    """A server that was asked does not have it."""
+
+    kind = "not_on_server"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{shown(host)} does not have what was asked for; check the name")
+        self.host = host
+
+
+class DownloadNotFound(NotFound):
+    """There is no download of that id."""
+
+    kind = "download_not_found"
+
+    def __init__(self, download_id: str) -> None:
+        super().__init__("Download not found")
+        self.download_id = download_id
+
+
+class RepoNotFound(NotFound):
+    """The hub has no such repo or revision, or does not show it to this user."""
+
+    kind = "repo_not_found"
+
+    def __init__(self, repo_id: str, message: str) -> None:
+        super().__init__(message)
+        self.repo_id = repo_id
+
+
 class Conflict(PumasError):
     """Something else stands in the way."""
 
@@ -124,6 +165,94 @@ class Unavailable(PumasError, OSError):
     exit_code = 6
 
 
+class RepoRefused(Unavailable):
+    """The hub does not let this user read a repo: it is gated, or the token is wrong."""
+
+    kind = "repo_refused"
+
+    def __init__(self, repo_id: str, message: str) -> None:
+        super().__init__(message)
+        self.repo_id = repo_id
+
+
+class NetworkError(Unavailable):
+    """A server can't be reached, or does not answer as it should.
+
+    Attributes:
+        host: Name of the server.
+        is_passing: Whether it may go another time.
+        retry_after_s: Seconds until the server wants to be asked again; None when it did not say.
+    """
+
+    kind = "network"
+
+    def __init__(self, host: str, reason: str, *, is_passing: bool = True, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{shown(host)} {reason}")
+        self.host = host
+        self.is_passing = is_passing
+        self.retry_after_s = retry_after_s
+
+
+class Offline(NetworkError):
+    """Pumas was told to ask nothing of the network."""
+
+    kind = "offline"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, "is not asked: Pumas works offline (PUMAS_OFFLINE)", is_passing=False)
+
+
+class CircuitOpen(NetworkError):
+    """The server failed too often; it is left alone for a while."""
+
+    kind = "circuit_open"
+
+    def __init__(self, host: str, retry_after_s: float) -> None:
+        reason = f"failed several times in a row and is not asked now; try again in {ceil(retry_after_s)} seconds"
+        super().__init__(host, reason, is_passing=False, retry_after_s=retry_after_s)
+
+
+class RateLimited(NetworkError):
+    """The server was asked too often and wants to be left alone for a while."""
+
+    kind = "rate_limited"
+
+    def __init__(self, host: str, retry_after_s: float | None) -> None:
+        later = "later" if retry_after_s is None else f"in {ceil(retry_after_s)} seconds"
+        super().__init__(host, f"was asked too often; try again {later}", is_passing=False, retry_after_s=retry_after_s)
+
+
+class AccessRefused(NetworkError):
+    """The server wants a token, or one with more rights.
+
+    Attributes:
+        status: 401 or 403.
+        error_code: What the server calls the reason (`X-Error-Code`), if it names one.
+    """
+
+    kind = "access_refused"
+
+    def __init__(self, host: str, status: int, *, error_code: str | None = None) -> None:
+        reason = f"refuses access (status {status}); it wants a token, or one with more rights"
+        super().__init__(host, reason, is_passing=False)
+        self.status = status
+        self.error_code = error_code
+
+
+class BadAnswer(NetworkError):
+    """The answer is not what it should be: too large, no JSON, a refused redirect, an unexpected status.
+
+    Attributes:
+        status: Of the answer, when that is what is wrong.
+    """
+
+    kind = "bad_answer"
+
+    def __init__(self, host: str, reason: str, *, status: int | None = None) -> None:
+        super().__init__(host, reason, is_passing=False)
+        self.status = status
+
+
 class NoSpace(PumasError, OSError):
     """The drive is full; what was begun was undone."""
 
@@ -149,7 +278,7 @@ class NativeFailure(PumasError):
 ORIGINAL_CLASSES: dict[str, type[PumasError]] = {
     "InstallationError": PumasError,
     "DependencyError": PumasError,
-    "NetworkError": Unavailable,
+    "NetworkError": NetworkError,
     "ValidationError": InvalidInput,
     "MetadataError": Damaged,
     "ProcessError": PumasError,

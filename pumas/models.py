@@ -548,7 +548,7 @@ class ImportResult(Record, frozen=True, kw_only=True):
 
 
 class ImportReport(Record, frozen=True, kw_only=True):
-    """What one import did; `results` has the order of the requests."""
+    """What one import did; `results` has the order of the requests, shards of one set have the same."""
 
     results: tuple[ImportResult, ...]
     elapsed_s: float
@@ -556,12 +556,12 @@ class ImportReport(Record, frozen=True, kw_only=True):
     @property
     def imported(self) -> int:
         """Models that were imported."""
-        return sum(result.error is None for result in self.results)
+        return len({result.model_id for result in self.results if result.error is None})
 
     @property
     def failed(self) -> int:
         """Requests that came to nothing."""
-        return len(self.results) - self.imported
+        return sum(result.error is not None for result in self.results)
 
 
 class EmbeddedMetadata(Record, frozen=True, kw_only=True):

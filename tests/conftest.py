@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch, tmp_path_factory):
     """No setting of the machine reaches a test, and no test reaches the user's folders."""
+    elsewhere = {known for field in fields(Config) for known in field.metadata.get("known", ())}
     for name in list(os.environ):
-        if name.startswith(("PUMAS_", "HF_", "XDG_")) and name != "PUMAS_REQUIRE_ALL":
+        if (name in elsewhere or name.startswith(("PUMAS_", "HF_", "XDG_"))) and name != "PUMAS_REQUIRE_ALL":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 

@@ -9,10 +9,14 @@ from typing import Self
 
 from pumas.api.classify import ClassifyOperations
 from pumas.api.digests import DigestOperations
+from pumas.api.fit import FitOperations
 from pumas.api.health import HealthOperations
+from pumas.api.hub import HubOperations
 from pumas.api.identify import IdentifyOperations
 from pumas.api.jobs import JobOperations
+from pumas.api.lookup import LookupOperations
 from pumas.api.organise import OrganiseOperations
+from pumas.api.releases import ReleaseOperations
 from pumas.api.root import LauncherRoot
 from pumas.api.system import SystemOperations
 from pumas.api.trash import TrashOperations
@@ -31,6 +35,10 @@ class PumasApi(
     DigestOperations,
     IdentifyOperations,
     ClassifyOperations,
+    LookupOperations,
+    FitOperations,
+    HubOperations,
+    ReleaseOperations,
     SystemOperations,
     JobOperations,
 ):

@@ -35,7 +35,8 @@ class ImportOperations(ModelOperations):
         """Import one file, or one folder with all that is in it, as one model.
 
         Args:
-            path: A link is followed. A folder that lies in the library already becomes a model where it is.
+            path: A link is followed. A folder that lies in the library already becomes a model where it is. Of a shard
+                nothing but that file is imported; its set is imported by its folder, or by `import_batch`.
             family: What the content says counts instead of `unknown`, `imported` and nothing.
             official_name: The stem of the file, or the name of the folder, when not given.
             repo_id: On the hub, `owner/name`.
@@ -80,7 +81,7 @@ class ImportOperations(ModelOperations):
         was begun is finished or undone when the root is opened the next time.
 
         Args:
-            requests: One model each.
+            requests: One model each, except that those for the shards of one set are one if they agree in all else.
             mode: As of `import_model`, for all.
             allows_duplicates: The same.
             waits_for_digests: The same; if not, a job makes them.

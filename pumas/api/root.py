@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from pumas import __version__
 from pumas.api.ready import ReadyRecords
 from pumas.api.refresh import Refresher
 from pumas.api.watch import LibraryWatch
+from pumas.apps.release_lists import ReleaseLists
 from pumas.config import JOB_WORKERS, SHUTDOWN_S, Config
 from pumas.errors import NativeFailure, PumasError, UnusableRoot
 from pumas.jobs import JobPool
 from pumas.models import RootInfo
+from pumas.net.http import HttpClient
 from pumas.search.database import Database
 from pumas.search.index import Index
 from pumas.search.ranked import RankedSearch
@@ -27,6 +30,8 @@ from pumas.system.resources import ResourceSampler
 
 if TYPE_CHECKING:
     from pumas.library.import_recovery import Recovered
+    from pumas.net.hub import Hub
+    from pumas.net.hub_search import HubSearches
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +69,8 @@ class LauncherRoot:
         self.has_searched = False
         self.watch: LibraryWatch | None = None
         self.jobs = JobPool(JOB_WORKERS)
+        self.http = HttpClient(config)
+        self.releases = ReleaseLists(self.layout, config, self.http, self.jobs)
         self.resources = ResourceSampler(self.layout.root)
 
     def _recover_imports(self) -> Recovered | None:
@@ -97,6 +104,21 @@ class LauncherRoot:
             self._scratch = tempfile.TemporaryDirectory(prefix="pumas-index-")
         return Path(self._scratch.name)
 
+    @cached_property
+    def hub(self) -> Hub:
+        """The hub, with what it answered before."""
+        from pumas.net.hub import Hub  # noqa: PLC0415 - for whoever asks it
+        from pumas.net.hub_store import HubStore  # noqa: PLC0415 - as above
+
+        return Hub(self.http, HubStore(self.cache, self.config.hub_base), self.config)
+
+    @cached_property
+    def hub_searches(self) -> HubSearches:
+        """Searches on it, with those that were answered not long ago."""
+        from pumas.net.hub_search import HubSearches  # noqa: PLC0415 - as above
+
+        return HubSearches(self.hub)
+
     @property
     def is_writable(self) -> bool:
         """Whether anything can be written into it; one that could only be read is looked at again."""
@@ -115,13 +137,14 @@ class LauncherRoot:
         return RootInfo(root=self.layout.root, is_writable=self.is_writable)
 
     def end_jobs(self, timeout_s: float) -> bool:
-        """Cancel all jobs and wait for their safe points; no new ones are taken.
+        """Give up all requests, cancel all jobs and wait for their safe points; no new ones are taken.
 
         Returns:
             Whether all had ended in time.
         """
         if self.watch is not None:
             self.watch.end()
+        self.http.close()
         return self.jobs.close(timeout_s)
 
     def close(self, timeout_s: float = SHUTDOWN_S) -> bool:

@@ -9,6 +9,7 @@ from pumas.models import DiskSpace, Resources, Status
 from pumas.system.resources import disk_space
 from pumas.system.status import compose_status
 from pumas.system.tools import missing_tools
+from pumas.upstream import NetworkStatus
 
 
 class SystemOperations:
@@ -24,6 +25,10 @@ class SystemOperations:
             latest_release=latest_cached_release(layout, "comfyui"),
             missing_tools=missing_tools(),
         )
+
+    def get_network_status(self) -> NetworkStatus:
+        """How requests to servers went in this process, and which servers are left alone; asks nothing."""
+        return self._root.http.status()
 
     def get_disk_space(self) -> DiskSpace:
         """Space of the file system that holds the root.

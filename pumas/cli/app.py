@@ -12,9 +12,12 @@ from pumas.cli import (
     digests,
     doctor,
     edit,
+    fit,
+    hub,
     identify,
     imports,
     index,
+    lookup,
     models,
     remove,
     serve,
@@ -29,11 +32,13 @@ app = typer.Typer(
     # Plain help can be piped and read by a screen reader.
     rich_markup_mode=None,
 )
-for group in (serve.group, models.group, imports.group, edit.group, remove.group):
+for group in (serve.group, models.group, imports.group, lookup.group, edit.group, remove.group):
     app.add_typer(group)
 app.add_typer(remove.trash, name="trash")
 app.add_typer(index.group, name="index")
 app.add_typer(cache.group, name="cache")
+hub.group.add_typer(fit.group)
+app.add_typer(hub.group, name="hub")
 for group in (digests.group, verify.group, identify.group, status.group, doctor.group, version.group):
     app.add_typer(group)
 

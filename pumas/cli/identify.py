@@ -14,14 +14,13 @@ from pumas.cli.files import library_cache
 from pumas.cli.logs import logged
 from pumas.cli.options import AsJson, Debug, Root
 from pumas.cli.output import note, put, table
-from pumas.cli.text import UNKNOWN, clean, shorten, size_text
+from pumas.cli.text import UNKNOWN, clean, number_text, shorten, size_text
 from pumas.models import Checkpoint, Identity
 
 group = typer.Typer()
 
 _SHORT_CHARACTERS = 30
 _SHOWN_IMPORTS = 5
-_UNITS = ("", " K", " M", " B", " T")
 
 
 @group.command("identify", epilog="Example: pumas identify model.gguf lora.safetensors")
@@ -89,7 +88,7 @@ def _cells(one: Identity) -> tuple[str, ...]:
         one.format.replace("_", " "),
         shorten(_architecture(one), _SHORT_CHARACTERS) or UNKNOWN,
         shorten((header.quantization if header else None) or "", _SHORT_CHARACTERS) or UNKNOWN,
-        _parameters_text(header.parameter_count if header else None),
+        number_text(header.parameter_count if header else None),
         UNKNOWN if tensors is None else str(tensors),
         size_text(header.size_bytes if header else index.total_size_bytes if index else None),
         one.checkpoint.risk if one.checkpoint else UNKNOWN,
@@ -104,14 +103,6 @@ def _architecture(one: Identity) -> str:
     # Safetensors files have it in their metadata, if their maker follows the Stability AI Model Metadata Standard.
     named = one.header.architecture or one.header.metadata.get("modelspec.architecture")
     return named if isinstance(named, str) else ""
-
-
-def _parameters_text(count: int | None) -> str:
-    """A count as model makers write it: `7.2 B`."""
-    if count is None:
-        return UNKNOWN
-    power = min((len(str(count)) - 1) // 3, len(_UNITS) - 1)
-    return str(count) if power == 0 else f"{count / 1000**power:.1f}{_UNITS[power]}"
 
 
 def _warnings(one: Identity) -> Iterator[str]:

@@ -59,25 +59,23 @@ def import_models(
     file is whole at its place or in the library; the next start finishes or undoes what was begun. A folder that lies
     in the library already becomes a model where it is. Exit code 1 when something was not imported.
     """
-    from pumas.library.naming import split_suffix  # noqa: PLC0415 - `pumas --help` does without the library
-    from pumas.library.shards import find_shards  # noqa: PLC0415
+    from pumas.library.import_sets import join_shards  # noqa: PLC0415 - `pumas --help` does without the library
 
-    sets = find_shards([str(path) for path in paths])
-    if name is not None and len(sets) > 1:
-        raise InvalidInput("--name is for one model only; leave it out, or import them one by one", parameter="name")
-    requests = [
+    given = [
         ImportRequest(
-            path=one.files[0],
-            others=one.files[1:],
+            path=str(path),
             family=family,
-            official_name=name or (split_suffix(one.name)[0] if len(one.files) > 1 else None),
+            official_name=name,
             repo_id=repo_id,
             model_type=model_type,
             subtype=subtype,
             tags=tuple(tags or ()),
         )
-        for one in sets
+        for path in paths
     ]
+    requests, _ = join_shards(given)  # one line a model
+    if name is not None and len(requests) > 1:
+        raise InvalidInput("--name is for one model only; leave it out, or import them one by one", parameter="name")
     with opened(root, is_debug=debug) as api:
         from pumas.cli.progress import wait_for  # noqa: PLC0415 - `pumas --help` does without jobs
 

@@ -12,16 +12,18 @@ from pumas.cli.output import facts, put
 from pumas.cli.session import bring_in_line, opened
 from pumas.cli.text import count_text, size_text
 from pumas.models import DiskSpace, LibraryStatus, Record, Resources, RootInfo, Status
+from pumas.upstream import NetworkStatus
 
 group = typer.Typer()
 
 
 class Overview(Record, frozen=True, kw_only=True):
-    """What `pumas status` tells: the answers of five operations together."""
+    """What `pumas status` tells: the answers of six operations together."""
 
     root: RootInfo
     library: LibraryStatus
     status: Status
+    network: NetworkStatus
     disk: DiskSpace
     resources: Resources
 
@@ -35,6 +37,7 @@ def status(*, root: Root = None, as_json: AsJson = False, debug: Debug = False) 
             root=api.root,
             library=api.get_library_status(),
             status=api.get_status(),
+            network=api.get_network_status(),
             disk=api.get_disk_space(),
             resources=api.get_system_resources(),
         )
@@ -51,6 +54,7 @@ def _launcher(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "Models", str(overview.library.model_count)
     yield "Pending", f"{count_text(overview.library.pending_lookups, 'model')} to be looked up on the hub"
     yield "ComfyUI", overview.status.active_version or "no version is installed"
+    yield "Network", "offline, answers come from caches" if overview.network.is_offline else "asked when needed"
     yield "Missing tools", ", ".join(overview.status.missing_tools) or "none"
 
 

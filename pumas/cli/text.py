@@ -9,6 +9,7 @@ _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u20
 _UNWANTED = frozenset({"Cc", "Cs"})  # ESC and its like; halves of surrogate pairs, which no output can encode
 _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_POWERS = ("", " K", " M", " B", " T")
 UNKNOWN = "-"
 
 
@@ -44,6 +45,14 @@ def size_text(size_bytes: int | None) -> str:
         return UNKNOWN
     unit = max(0, size_bytes.bit_length() - 1) // 10
     return f"{size_bytes} B" if unit == 0 else f"{size_bytes / (1 << 10 * unit):.1f} {_UNITS[unit]}"
+
+
+def number_text(count: int | None) -> str:
+    """A count as model makers write it: `7.2 B`."""
+    if count is None:
+        return UNKNOWN
+    power = min((len(str(count)) - 1) // 3, len(_POWERS) - 1)
+    return str(count) if power == 0 else f"{count / 1000**power:.1f}{_POWERS[power]}"
 
 
 def date_text(moment: str | None) -> str:

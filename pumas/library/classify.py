@@ -13,13 +13,14 @@ from pumas.jobs import Progress
 from pumas.library.dedupe import Duplicates
 from pumas.library.digests import digest_files
 from pumas.library.import_plan import Plan, plan_imports
+from pumas.library.import_sets import join_shards
 from pumas.library.import_sources import Finder
-from pumas.library.naming import numbered_paths, split_suffix
-from pumas.library.ntfs import is_ntfs_name, ntfs_name
+from pumas.library.naming import numbered_paths
 from pumas.library.records import is_model_file
-from pumas.library.shards import find_shards
+from pumas.library.shards import counted_sets, shard_notes
 from pumas.library.sources import check_source
-from pumas.models import ImportCandidate, ImportRequest, ShardSet
+from pumas.models import ImportCandidate, ImportRequest
+from pumas.store.names import is_ntfs_name, ntfs_name
 from pumas.store.paths import readable
 
 
@@ -55,46 +56,35 @@ class _Look:
         self._taken: set[Path] = set()
 
     def at(self, paths: Sequence[str]) -> tuple[ImportCandidate, ...]:
-        places = {path: place for place, path in enumerate(paths)}
-        sets = sorted(find_shards(paths), key=lambda one: min(places[path] for path in one.files))
-        asked = [replace(self._asked, path=path, official_name=self._name(one)) for one in sets for path in one.files]
-        plans = iter(plan_imports(self._finder, asked, cancel=self._progress.cancel_token))
+        requests, _ = join_shards([replace(self._asked, path=path) for path in paths])
+        plans = plan_imports(self._finder, requests, cancel=self._progress.cancel_token)
         found = []
-        for number, one in enumerate(sets):
-            self._progress.report(number, len(sets), "looking at files")
-            found.append(self._candidate(one, [next(plans) for _ in one.files]))
+        for number, (request, plan) in enumerate(zip(requests, plans, strict=True)):
+            self._progress.report(number, len(requests), "looking at files")
+            given = _told([request.path, *request.others])
+            if isinstance(plan, PumasError):
+                found.append(ImportCandidate(paths=given, refusal=readable(str(plan))))
+            else:
+                found.append(self._candidate(given, plan))
         return tuple(found)
 
-    def _name(self, given: ShardSet) -> str | None:
-        if self._asked.official_name is None and len(given.files) > 1:
-            return split_suffix(given.name)[0]
-        return self._asked.official_name
-
-    def _candidate(self, given: ShardSet, found: Sequence[Plan | PumasError]) -> ImportCandidate:
-        plans = [one for one in found if isinstance(one, Plan)]
-        refusal = next((str(one) for one in found if isinstance(one, PumasError)), None)
-        if refusal is not None:
-            return ImportCandidate(paths=_told(given.files), refusal=_told([refusal])[0])
-        # Of several shards one may hold but a few tensors: the one that says most speaks for all.
-        plan = max(plans, key=lambda plan: (plan.kind.confidence, plan.sources.size_bytes))
+    def _candidate(self, given: tuple[str, ...], plan: Plan) -> ImportCandidate:
         model_id, notes = self._place(plan)
-        files = tuple(name for plan in plans for name in plan.names)
-        shards = _counted_sets(files)
         return ImportCandidate(
-            paths=_told(given.files),
+            paths=given,
             model_id=model_id,
             official_name=plan.official_name,
             model_type=plan.kind.model_type or "",
             subtype=plan.kind.subtype,
             family=plan.folder.parent.name,
-            files=files,
-            size_bytes=sum(plan.sources.size_bytes for plan in plans),
-            shards=shards,
-            duplicate_of=tuple(name for plan in plans for name in self._duplicates(plan)),
+            files=plan.names,
+            size_bytes=plan.sources.size_bytes,
+            shards=counted_sets(plan.names),
+            duplicate_of=tuple(self._duplicates(plan)),
             evidence=plan.kind.evidence,
             confidence=plan.kind.confidence,
             needs_review=plan.kind.needs_review,
-            notes=_told([*notes, *(note for plan in plans for note in _notes(plan)), *_shard_notes(shards, given)]),
+            notes=_told([*notes, *_notes(plan)]),
         )
 
     def _duplicates(self, plan: Plan) -> Iterator[str]:
@@ -128,25 +118,13 @@ class _Look:
 
 def _notes(plan: Plan) -> Iterator[str]:
     yield from plan.sources.notes
+    if not (plan.sources.is_inside and plan.sources.is_folder):
+        yield from plan.sources.linked_notes
     for issue in check_source(Path(plan.sources.path)):
         yield issue.what
+    yield from shard_notes(plan.names)
 
 
 def _told(texts: Sequence[str]) -> tuple[str, ...]:
     """Texts that can be written, whatever bytes a path in them has."""
     return tuple(map(readable, texts))
-
-
-def _counted_sets(names: Sequence[str]) -> tuple[ShardSet, ...]:
-    """The sets among files whose names say that they have several files."""
-    return tuple(one for one in find_shards(names) if one.expected_count > 1 or one.error)
-
-
-def _shard_notes(shards: Sequence[ShardSet], given: ShardSet) -> Iterator[str]:
-    for one in shards:
-        if one.error:
-            yield f"{one.name}: {one.error}"
-        elif one.missing_count:
-            yield f"{one.name}: {one.missing_count} of {one.expected_count} parts are missing"
-    if len(given.files) > 1:
-        yield f"To make one model of its {len(given.files)} files, import their folder"

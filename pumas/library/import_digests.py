@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from pumas.jobs import Progress
 from pumas.library.import_document import PlacedFile, hashes_of
 from pumas.library.import_journal import journals_of
 from pumas.library.known import Known, read_contents
+from pumas.library.places import existing_place
 from pumas.library.recorded import RecordedFile, read_recorded
 from pumas.store.documents import read_document, write_document
 from pumas.store.library_documents import Metadata
-from pumas.store.metadata import METADATA, load, locate, update_metadata
-from pumas.store.paths import Layout
+from pumas.store.metadata import METADATA, load, update_metadata
+from pumas.store.paths import Layout, resolve_inside
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def make_due(layout: Layout, progress: Progress) -> int:
     """
     made = 0
     for path in _noted(layout):
+        failed = False
         for model_id in _model_ids(path):
             progress.check()
             try:
@@ -79,8 +81,10 @@ def make_due(layout: Layout, progress: Progress) -> int:
                 continue
             except PumasError as exc:
                 logger.warning("the digests of %s could not be made: %s", model_id, exc)
-        with suppress(OSError):
-            path.unlink()
+                failed = True
+        if not failed:
+            with suppress(OSError):
+                path.unlink()
     return made
 
 
@@ -95,9 +99,12 @@ def _model_ids(path: Path) -> list[str]:
 
 def _complete(layout: Layout, model_id: str, progress: Progress) -> bool:
     """Digest the files of a model that have none, and write that down; False when there is nothing to write."""
-    document = locate(layout, METADATA, model_id)
-    lacking = [file for file in read_recorded(load(document)).files.values() if not file.has_digest]
-    folder = document.path.parent
+    document = existing_place(layout, model_id)
+    folder, said = document.path.parent, load(document)
+    if not said:
+        raise Damaged("its document can't be read; see `pumas doctor`", path=document.path)
+    recorded = read_recorded(said).files.values()
+    lacking = [file for file in recorded if not file.has_digest and _is_inside(folder, file.name)]
     total = sum(file.size_bytes or 0 for file in lacking)
     contents = read_contents(
         [str(folder / file.name) for file in lacking],
@@ -114,7 +121,8 @@ def _complete(layout: Layout, model_id: str, progress: Progress) -> bool:
         return False
 
     def change(value: Metadata) -> Metadata:
-        files = [{**entry, **_digests(found.get(entry.get("name", "")))} for entry in value.get("files", [])]
+        listed: object = value.get("files")
+        files = [_completed(entry, found) for entry in listed] if isinstance(listed, list) else listed
         changed = {**value, "files": files}
         changed["hashes"] = hashes_of([_placed(entry) for entry in read_recorded(changed).files.values()])
         return changed  # type: ignore[return-value] # the same keys
@@ -127,9 +135,25 @@ def _is_as_imported(file: RecordedFile, content: Known) -> bool:
     return content.size_bytes == file.size_bytes
 
 
-def _digests(content: Known | None) -> dict[str, object]:
-    if content is None:
-        return {}
+def _is_inside(folder: Path, name: str) -> bool:
+    # SECURITY: a document may name any file, whose digest would be written down for others to see.
+    try:
+        resolve_inside(folder, name, parameter="name")
+    except PumasError:
+        return False
+    return True
+
+
+def _completed(entry: object, found: Mapping[str, Known]) -> object:
+    """An entry of `files` with its digests; one of a wrong form stays as it is."""
+    if not isinstance(entry, dict):
+        return entry
+    name: object = entry.get("name")
+    content = found.get(name) if isinstance(name, str) else None
+    return entry if content is None else {**entry, **_digests(content)}
+
+
+def _digests(content: Known) -> dict[str, object]:
     return {"sha256": content.sha256.hex(), "blake3": content.blake3.hex(), "mtime_ns": content.mtime_ns}
 
 

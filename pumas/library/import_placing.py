@@ -19,7 +19,7 @@ from pumas.library.import_document import PlacedFile
 from pumas.library.import_ending import is_unchanged
 from pumas.library.import_journal import Entry, PlannedFile
 from pumas.library.import_plan import Plan
-from pumas.library.import_undo import PART
+from pumas.library.import_undo import part_of
 from pumas.store.documents import make_folders, sync_folder
 from pumas.store.paths import readable
 
@@ -153,6 +153,8 @@ def _place_without_copying(making: Making) -> Iterator[int]:
             try:
                 os.rename(file.source, making.placed(position))  # noqa: PTH104 - nothing lies in a work folder of ours
             except OSError as exc:
+                if _is_gone(file, exc):
+                    raise _gone(file) from exc
                 if exc.errno != errno.EXDEV:  # one device, yet two mounts
                     raise
                 yield position
@@ -169,6 +171,8 @@ def _link(file: PlannedFile, target: str) -> None:
     try:
         os.link(file.source, target)
     except OSError as exc:
+        if _is_gone(file, exc):
+            raise _gone(file) from exc
         if exc.errno in _NO_LINKS:
             raise Conflict(
                 f"{file.source} can't get another name in the library by a hard link: {exc.strerror}; choose the mode "
@@ -194,6 +198,16 @@ def _check(file: PlannedFile, placed: str) -> None:
     state = os.lstat(placed)
     if (state.st_ino, state.st_size, state.st_mtime_ns) != (file.inode, file.size_bytes, file.mtime_ns):
         raise _changed(file)
+
+
+def _is_gone(file: PlannedFile, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and not os.path.lexists(file.source)
+
+
+def _gone(file: PlannedFile) -> Conflict:
+    return Conflict(
+        f"{file.source} was moved or deleted while it was imported; nothing was imported, name its new place"
+    )
 
 
 def _changed(file: PlannedFile) -> Conflict:
@@ -222,7 +236,7 @@ def _copy(chosen: Sequence[tuple[Making, int]], *, told: Told, cancel: pumas_nat
     if not chosen:
         return
     targets = [making.placed(position) for making, position in chosen]
-    parts = [target + PART for target in targets]
+    parts = [part_of(making.work, position) for making, position in chosen]
     with native_errors():
         copies = pumas_native.copy_files(
             [making.entry.files[position].source for making, position in chosen],
@@ -246,6 +260,8 @@ def _copy(chosen: Sequence[tuple[Making, int]], *, told: Told, cancel: pumas_nat
 
 
 def _copy_error(file: PlannedFile, error: OSError) -> Exception:
+    if _is_gone(file, error):
+        return _gone(file)
     if isinstance(error, pumas_native.errors.FileChangedError):
         return _changed(file)
     return error
@@ -256,8 +272,8 @@ def _is_planned(file: PlannedFile, fingerprint: bytes) -> bool:
     return fingerprint == b"".join(number.to_bytes(8, "little", signed=number < 0) for number in planned)
 
 
-def digest(makings: Sequence[Making], *, cancel: pumas_native.CancelToken) -> None:
-    """Digest what was not copied, if that takes less than a second (step 5).
+def digest(makings: Sequence[Making], *, told: Callable[[int], None], cancel: pumas_native.CancelToken) -> None:
+    """Digest what was not copied, if that takes less than a second (step 5); `told` is called with the bytes done.
 
     Raises:
         Cancelled: `cancel` was set.
@@ -274,7 +290,8 @@ def digest(makings: Sequence[Making], *, cancel: pumas_native.CancelToken) -> No
     limit = pumas_native.CancelToken()
     ends_at = monotonic() + _DIGEST_S
 
-    def tick(_done: int) -> None:
+    def tick(done: int) -> None:
+        told(done)
         if cancel.is_cancelled or monotonic() > ends_at:
             limit.cancel()
 

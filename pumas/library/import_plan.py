@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,14 +16,16 @@ from pumas.library.file_kinds import file_kinds, has_model_name
 from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, Sources
 from pumas.library.inventory import DOCUMENTS
-from pumas.library.naming import model_folder, normalize_filename, normalize_name, split_suffix
+from pumas.library.naming import model_folder, normalize_filename, normalize_name
 from pumas.library.repo_kinds import repo_kind
 from pumas.models import ImportMode, ImportRequest, ModelKind
+from pumas.store.names import split_suffix
 from pumas.store.paths import readable
 
 _GENERIC_FAMILIES: Final = frozenset({"imported", "unknown", ""})
-# A name that a repo's files may use for each other, and that every file system and document takes.
-_SOUND = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+# A name that a repo's files may use for each other, and that every file system and document takes. Hidden ones, and
+# those beside a document, are ours.
+_SOUND = re.compile(r"(?!\.|(?i:metadata|overrides)\.json(?:\.|$))[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 @dataclass(slots=True)
@@ -63,9 +65,8 @@ def plan_imports(
             if isinstance(sources, PumasError):
                 plans.append(sources)
             else:
-                several = [kinds[file.path] for file in sources.files if not sources.is_folder]
-                kind = max(several, key=_confidence) if several else _folder_kind(sources)
-                plans.append(_plan(finder.library, request, sources, kind))
+                kind = _folder_kind(sources) if sources.is_folder else _set_kind(sources, kinds)
+                plans.append(_plan(finder, request, sources, kind))
         except PumasError as exc:
             plans.append(exc)
     return plans
@@ -82,6 +83,12 @@ def _confidence(kind: ModelKind) -> float:
     return kind.confidence
 
 
+def _set_kind(sources: Sources, kinds: Mapping[str, ModelKind]) -> ModelKind:
+    # One shard may hold but a few tensors: the one that says most speaks for all.
+    best = max(sources.files, key=lambda file: (kinds[file.path].confidence, file.state.st_size))
+    return kinds[best.path]
+
+
 def _folder_kind(sources: Sources) -> ModelKind:
     if any(has_model_name(file.path) for file in sources.files):
         return repo_kind(Path(sources.path))
@@ -89,7 +96,7 @@ def _folder_kind(sources: Sources) -> ModelKind:
     return max(kinds, key=_confidence)
 
 
-def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:
+def _plan(finder: Finder, request: ImportRequest, sources: Sources, found: ModelKind) -> Plan:
     if found.confidence == 0 and not any(has_model_name(file.path) for file in sources.files):
         what = "holds no file of a known model format" if sources.is_folder else "is no file of a known model format"
         raise InvalidInput(f"{request.path} {what}; nothing was imported")
@@ -97,12 +104,14 @@ def _plan(library: Path, request: ImportRequest, sources: Sources, found: ModelK
     name = request.official_name
     if name is None:
         name = sources.name if sources.is_folder else split_suffix(sources.name)[0]
+    folder = model_folder(finder.library, kind.model_type or "", kind.family or "", name)
+    finder.check_target(folder)
     return Plan(
         request=request,
         sources=sources,
         kind=kind,
         official_name=readable(name),
-        folder=model_folder(library, kind.model_type or "", kind.family or "", name),
+        folder=folder,
         names=tuple(_names(sources)),
     )
 
@@ -136,6 +145,7 @@ def _names(sources: Sources) -> list[str]:
         keeps = sources.is_repo and _SOUND.fullmatch(name)
         wanted.append(folders[above] + (name if keeps else normalize_filename(name)))
     # The order of the sort: those whose name stays choose first.
+    taken.update(above.lower() for folder in folders.values() for above in _above(folder))
     order = sorted(range(len(wanted)), key=lambda at: wanted[at] != sources.files[at].below)
     names = dict.fromkeys(order, "")
     for at in order:
@@ -146,6 +156,11 @@ def _names(sources: Sources) -> list[str]:
 def _folder(below: str, *, keeps: bool) -> str:
     parts = below.split("/")
     return "".join(f"{part if keeps and _SOUND.fullmatch(part) else _folder_name(part)}/" for part in parts)
+
+
+def _above(below: str) -> Iterator[str]:
+    while below := below.rpartition("/")[0]:
+        yield below
 
 
 def _folder_name(part: str) -> str:

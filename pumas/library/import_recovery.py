@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,9 +18,11 @@ from pumas.models import Finding
 from pumas.store.documents import read_document
 from pumas.store.findings import note
 from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, is_path, readable
 
 logger = logging.getLogger(__name__)
+
+_READ_ANOTHER_WAY = f"Look for folders {WORK}* in the library: files in them may be the only ones. Then delete it."
 
 
 @dataclass(slots=True)
@@ -49,6 +52,8 @@ def recover_imports(layout: Layout) -> Recovered:
                 for entry in journal.entries.values():
                     if not entry.is_done:
                         settle(layout, journal, entry, recovered)
+                if journal.unread_lines:
+                    recovered.left.append(f"{journal.unread_lines} lines of {path} can't be read. {_READ_ANOTHER_WAY}")
             finally:
                 journal.end()
         except (PumasError, OSError) as exc:
@@ -65,7 +70,7 @@ def settle(layout: Layout, journal: Journal, entry: Entry, recovered: Recovered)
     """Finish or undo one model of a journal, as it is found on the disk."""
     library = layout.library
     work, final = library / entry.work, library / entry.final
-    if not _is_sound(entry):
+    if not _is_sound(entry, journal.id) or _leads_out(library, entry):
         recovered.left.append(f"A line of {journal.path} is no import into this library; nothing was done about it")
         return
     if os.path.lexists(work):
@@ -83,11 +88,18 @@ def settle(layout: Layout, journal: Journal, entry: Entry, recovered: Recovered)
         return
     if lacks_digests(final):
         note_due(layout, [entry.final])
-    recovered.left.extend(clear_sources(library, entry))
+    if entry.is_ours:
+        recovered.left.extend(clear_sources(library, entry))
     journal.note_done([entry])
 
 
 def _undo(library: Path, journal: Journal, entry: Entry, recovered: Recovered) -> None:
+    if not entry.is_ours:
+        recovered.left.append(
+            f"An import of {_origin(entry)} that another user or computer began was interrupted; what it placed lies "
+            f"at {library / entry.work}: move it where it belongs, then delete that folder and {journal.path}"
+        )
+        return
     left = undo(library, entry)
     if left:
         recovered.left.extend(left)
@@ -111,36 +123,65 @@ def _is_complete(work: Path, entry: Entry) -> bool:
         return False
 
 
-def _is_sound(entry: Entry) -> bool:
-    """Whether the paths of an entry lie below the library, as those that we write do."""
+def _is_sound(entry: Entry, journal_id: str) -> bool:
+    """Whether the paths of an entry are such as we write."""
     # SECURITY: a library may come from somebody else, with its journals.
     places = (entry.work, entry.final, *(file.target for file in entry.files))
-    is_inside = all(_is_below(place) for place in places)
-    return is_inside and PurePosixPath(entry.work).name.startswith(WORK)
+    sources = (*entry.links, *(file.source for file in entry.files), *((entry.folder,) if entry.folder else ()))
+    is_named = re.fullmatch(rf"{re.escape(WORK)}.+\.{journal_id}-{entry.model}", PurePosixPath(entry.work).name)
+    return (
+        is_named is not None
+        and all(_is_below(place) for place in places)
+        and all(is_path(source) and Path(source).is_absolute() for source in sources)
+    )
 
 
 def _is_below(place: str) -> bool:
     parts = place.split("/")
-    return bool(place) and not place.startswith("/") and not {"", ".", ".."}.intersection(parts)
+    return is_path(place) and not place.startswith("/") and not {"", ".", ".."}.intersection(parts)
+
+
+def _leads_out(library: Path, entry: Entry) -> bool:
+    """Whether something on the way to a file of an entry is a link."""
+    ways = {f"{place}/{file.target}" for place in (entry.work, entry.final) for file in entry.files}
+    ways.update(f"{place}/{METADATA.file}" for place in (entry.work, entry.final))
+    folders = {above for way in ways for above in PurePosixPath(way).parents}
+    return any((library / folder).is_symlink() for folder in folders if folder.parts)
 
 
 def examine_imports(layout: Layout) -> Iterator[Finding]:
     """Imports that run, or were interrupted; nothing is written."""
     for path in left_journals(layout):
         try:
-            entries = [entry for entry in read_entries(path) if not entry.is_done]
+            entries, unread_lines = read_entries(path)
         except OSError:
             continue
-        for entry in entries:
-            work = layout.library / entry.work
-            is_named = os.path.lexists(layout.library / entry.final) and not os.path.lexists(work)
-            place = layout.library / entry.final if is_named else work
-            moved = sum(os.path.lexists(place / file.target) for file in entry.files)
-            yield note(
-                "import_interrupted",
-                place,
-                what=f"an import runs, or was interrupted: {moved} of {len(entry.files)} files lie here, the others at "
-                f"their place ({_origin(entry)})",
-                remedy="Opening the launcher root finishes or undoes it, if its process has ended. Move away what lies "
-                "at the place of a file that is to go back.",
-            )
+        except Damaged as exc:
+            yield note("import_unreadable", path, what=str(exc), remedy=_READ_ANOTHER_WAY)
+            continue
+        sound = [entry for entry in entries if _is_sound(entry, path.stem)]
+        unread_lines += len(entries) - len(sound)
+        if unread_lines:
+            what = f"{unread_lines} of its lines can't be read, or are of no import into this library"
+            yield note("import_unreadable", path, what=what, remedy=_READ_ANOTHER_WAY)
+        yield from (_examined(layout.library, entry) for entry in sound if not entry.is_done)
+
+
+def _examined(library: Path, entry: Entry) -> Finding:
+    work = library / entry.work
+    is_named = os.path.lexists(library / entry.final) and not os.path.lexists(work)
+    place = library / entry.final if is_named else work
+    moved = sum(os.path.lexists(place / file.target) for file in entry.files)
+    remedy = (
+        "Opening the launcher root finishes or undoes it, if its process has ended. Move away what lies at the place "
+        "of a file that is to go back."
+        if entry.is_ours
+        else "Another user or computer began it: move its files where they belong, then delete this folder."
+    )
+    return note(
+        "import_interrupted",
+        place,
+        what=f"an import runs, or was interrupted: {moved} of {len(entry.files)} files lie here, the others at their "
+        f"place ({readable(_origin(entry))})",
+        remedy=remedy,
+    )

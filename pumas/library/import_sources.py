@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pumas.errors import Conflict, InvalidInput, NotFound, system_errors
+from pumas.errors import Conflict, InvalidInput, NotFound, Unavailable, system_errors
+from pumas.library.ntfs_volume import DIRTY, is_dirty
 from pumas.store.metadata import METADATA
+from pumas.store.paths import is_path, readable
 
 MAX_FILES: Final = 100_000
 _MAX_DEPTH: Final = 32
@@ -58,6 +60,15 @@ class Sources:
         return os.path.basename(self.path)  # noqa: PTH119 - PERF: paths are texts here
 
     @property
+    def linked_notes(self) -> tuple[str, ...]:
+        """What became of links inside a folder, once it is imported from elsewhere."""
+        return tuple(
+            f"{file.below} is a link; what was imported is a copy of {file.path}"
+            for file in self.files
+            if file.is_linked
+        )
+
+    @property
     def size_bytes(self) -> int:
         """Of all files."""
         return sum(file.state.st_size for file in self.files)
@@ -73,6 +84,8 @@ class Finder:
     library: Path
     _library: str = field(init=False)
     _folders: dict[str, str] = field(default_factory=dict)
+    _targets: set[Path] = field(default_factory=set)
+    _dirty: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._library = os.path.realpath(self.library)
@@ -84,11 +97,12 @@ class Finder:
             NotFound: Nothing lies there.
             InvalidInput: It is neither file nor folder, a loop of links, too much, empty, or it holds the library.
             Conflict: It is part of a model of the library.
-            Unavailable: It can't be looked at.
+            Unavailable: It can't be looked at, or lies on an NTFS volume that is to be repaired first.
         """
         with system_errors("Looking at what is to be imported"):
             path, state, is_link = self._resolved(given)
         is_inside = self._check_place(path)
+        self._check_drive(given, state.st_dev)
         notes = (f"{given} is a link; what was imported is {path}",) if is_link else ()
         links = (os.path.abspath(os.path.expanduser(given)),) if is_link else ()  # noqa: PTH100,PTH111
         if stat.S_ISREG(state.st_mode):
@@ -132,9 +146,26 @@ class Finder:
             is_inside=any(one.is_inside for one in found),
         )
 
+    def check_target(self, folder: Path) -> None:
+        """See that a model at `folder` would be found again: no survey of the library follows a link.
+
+        Raises:
+            Conflict: A folder above it is a link.
+        """
+        above = folder.parent
+        if above in self._targets:
+            return
+        for one in (above.parent, above):
+            if one.is_symlink():
+                raise Conflict(
+                    f"{readable(one)} is a link, behind which no model is seen; put a folder in its place, or mount "
+                    "the other drive there"
+                )
+        self._targets.add(above)
+
     def _resolved(self, given: str) -> tuple[str, os.stat_result, bool]:
         """A path without links, what lies there, and whether it was a link itself."""
-        if not given.strip() or "\0" in given:
+        if not given.strip() or not is_path(given):
             raise InvalidInput("The path is empty or none; name a file or folder", parameter="path")
         folder, name = os.path.split(os.path.abspath(os.path.expanduser(given)))  # noqa: PTH100,PTH111
         try:
@@ -174,6 +205,12 @@ class Finder:
             if os.path.lexists(f"{library}/{model_id}/{METADATA.file}"):
                 raise Conflict(f"{path} belongs to the model {model_id}; it is in the library already")
         return True
+
+    def _check_drive(self, given: str, device: int) -> None:
+        if device not in self._dirty:
+            self._dirty[device] = is_dirty(device)
+        if self._dirty[device]:
+            raise Unavailable(f"{given}: {DIRTY}")
 
 
 def _kind_of(mode: int) -> str:
@@ -242,7 +279,6 @@ class _Walk:
             self._leave(below, "a link that leads to no file")
             return None
         self.links.append(entry.path)
-        self.notes.append(f"{below} is a link; what was imported is a copy of {path}")
         return SourceFile(path, below, state, is_linked=True)
 
     def _leave(self, below: str, what: str) -> None:

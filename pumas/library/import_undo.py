@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pumas.errors import shown
+from pumas.library.import_ending import is_unchanged
 from pumas.library.import_journal import Entry, PlannedFile
 from pumas.store.documents import LEFTOVER, make_folders, sync_folder
 from pumas.store.metadata import METADATA, OVERRIDES
 from pumas.store.renames import rename_new
 
-PART = ".part"
-"""Ending of a file that is being copied."""
+_PART = re.compile(r"\.\d+\.part")
+
+
+def part_of(work: str, position: int) -> str:
+    """Where a file is while it is being copied: a name that no file of a model has, however long its own one is."""
+    return f"{work}/.{position}.part"
 
 
 def undo(library: Path, entry: Entry) -> tuple[str, ...]:
@@ -37,30 +43,32 @@ def undo(library: Path, entry: Entry) -> tuple[str, ...]:
         left.extend(_put_back(work / file.target, file))
     left.extend(_delete(work / OVERRIDES.file))
     for path in work.iterdir():
-        if LEFTOVER.fullmatch(path.name):
+        if LEFTOVER.fullmatch(path.name) or _PART.fullmatch(path.name):
             left.extend(_delete(path))
     left.extend(_remove(work, entry))
     return tuple(left)
 
 
 def _put_back(placed: Path, file: PlannedFile) -> Iterator[str]:
-    part = placed.with_name(placed.name + PART)
-    yield from _delete(part)
     state = _state(placed)
     if state is None:
         return
     source = _state(Path(file.source))
-    if file.is_near and state.st_ino == file.inode:  # the file itself, renamed or linked
-        if source is not None and source.st_ino == file.inode:
-            yield from _delete(placed)  # it has its old name too
-        elif source is not None:
-            yield f"{file.source} lies at {placed}: something else lies at its place now"
-        else:
+    # Its number alone does not say: some file systems (exFAT) number their files anew when they are mounted.
+    is_itself = file.is_near and (file.is_taken or state.st_ino == file.inode)
+    if source is None:
+        if is_itself:
             yield from _rename_back(placed, Path(file.source))
-    elif source is not None and stat.S_ISREG(source.st_mode):
+        else:
+            yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
+    elif os.path.samestat(source, state):
+        yield from _delete(placed)  # it has its old name too
+    elif is_itself and not is_unchanged(file):
+        yield f"{file.source} lies at {placed}: something else lies at its place now"
+    elif stat.S_ISREG(source.st_mode):
         yield from _delete(placed)  # a copy of what is there
     else:
-        yield f"A copy of {file.source} lies at {placed}: the file itself is gone, or its drive is away"
+        yield f"A copy of {file.source} lies at {placed}: something else lies at its place now"
 
 
 def _state(path: Path) -> os.stat_result | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Final
 
+import pumas_native
 from msgspec.structs import replace
 
 from pumas.errors import Cancelled, Conflict, PumasError, Unavailable
@@ -36,9 +37,11 @@ from pumas.library.import_placing import (
     verify_copies,
 )
 from pumas.library.import_plan import Plan, entry_of, plan_imports
+from pumas.library.import_sets import join_shards
 from pumas.library.import_sources import Finder
-from pumas.library.import_undo import PART, undo
+from pumas.library.import_undo import part_of, undo
 from pumas.library.records import is_model_file
+from pumas.library.shards import shard_notes
 from pumas.models import FileProgress, ImportMode, ImportReport, ImportRequest, ImportResult
 from pumas.store.documents import sync_file, sync_folder, write_new_document
 from pumas.store.metadata import METADATA, OVERRIDES
@@ -51,6 +54,8 @@ _GROUP_BYTES: Final = 512 * 1024 * 1024
 _PLANNED: Final = 1000  # paths looked at between two looks at whether to end
 _FOLLOW_S: Final = 1.0
 _WRITERS: Final = 8  # PERF: a file system commits many syncs at once; 750 us a model by one, 330 by eight (ext4)
+_TOLD_S: Final = 0.1  # between two words about how far it is; it is to be 5 a second
+_TOLD_MODELS: Final = 32
 _TOLD_FILES: Final = 1000
 _SHOWN_FILES: Final = 8  # at work at once: two by each of the native workers
 
@@ -77,7 +82,7 @@ def import_models(
 
     Args:
         layout: The launcher root.
-        requests: What is to become models.
+        requests: What is to become models; those for the shards of one set become one, and have the same result.
         how: Mode, and what to do about duplicates.
         duplicates: What the library holds; called once.
         named: Called whenever models have got their final names, so that the index can follow.
@@ -87,7 +92,10 @@ def import_models(
         Unavailable, NoSpace: The journal can't be written; whatever has no result lies where it was.
         Cancelled: The job is to end; models that had their names stay, the others were undone.
     """
-    return _Import(layout, requests, how, duplicates=duplicates, named=named, progress=progress).run()
+    joined, places = join_shards(requests)
+    report = _Import(layout, joined, how, duplicates=duplicates, named=named, progress=progress).run()
+    results = (replace(report.results[place], path=readable(requests[n].path)) for n, place in enumerate(places))
+    return replace(report, results=tuple(results))
 
 
 class _Import:
@@ -228,9 +236,7 @@ class _Import:
             self._make(journal, wanted)
             named = self._rename(journal, [making for making in wanted if making.error is None])
         except BaseException:
-            for making in wanted:
-                if making not in named:
-                    self._undo(journal, making)
+            self._undo_all(journal, [making for making in wanted if making not in named])
             raise
         for making in makings:
             if making.error is not None:
@@ -250,7 +256,8 @@ class _Import:
         self._report(0, "placing files")
         make_work_folders(makings)
         place(makings, told=self._told_copying, cancel=cancel)
-        digest(makings, cancel=cancel)
+        placed_bytes = sum(making.entry.files[at].size_bytes for making in makings for at in making.copied)
+        digest(makings, told=lambda done: self._report(placed_bytes + done, "reading files"), cancel=cancel)
         copied_bytes = sum(making.plan.sources.size_bytes for making in makings)
         verify_copies(
             makings,
@@ -262,13 +269,23 @@ class _Import:
                 with failing(making, "Writing the journal"):
                     told = [making.digests.get(position, ("", ""))[0] for position in range(len(making.entry.files))]
                     journal.note_copied(making.entry, told)
-        ready = [making for making in makings if making.error is None]
-        for making in ready:
+        self._write_documents([making for making in makings if making.error is None])
+        self._report(sum(self._weight(making) for making in makings), "giving names")
+
+    def _write_documents(self, makings: Sequence[Making]) -> None:
+        cancel = self._progress.cancel_token
+        size_bytes = sum(self._weight(making) for making in makings)
+        for number, making in enumerate(makings):
+            if number % _TOLD_MODELS == 0:
+                self._report(size_bytes, "writing documents")
             _write_documents(making)
         # All are written before any is synced: what the file system commits for one then holds for many.
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="import-syncs") as writers:
-            list(writers.map(_sync_documents, (ready[first::_WRITERS] for first in range(_WRITERS))))
-        self._progress.check()
+            parts = [writers.submit(_sync_documents, makings[first::_WRITERS], cancel) for first in range(_WRITERS)]
+            while wait(parts, _TOLD_S).not_done:
+                self._report(size_bytes, "writing documents")
+        for part in parts:
+            part.result()
 
     def _rename(self, journal: Journal, makings: Sequence[Making]) -> list[Making]:
         """Step 8."""
@@ -286,14 +303,15 @@ class _Import:
         if due:
             note_due(self._layout, due)
         for making in makings:
-            notes = (*making.plan.sources.notes, *clear_sources(self._layout.library, making.entry))
+            sources = making.plan.sources
+            cleared = clear_sources(self._layout.library, making.entry)
             self._results[making.entry.model] = ImportResult(
                 path=making.plan.request.path,
                 model_id=making.entry.final,
                 model_path=self._layout.library / making.entry.final,
                 file_count=len(making.entry.files),
-                size_bytes=making.plan.sources.size_bytes,
-                notes=notes,
+                size_bytes=sources.size_bytes,
+                notes=(*sources.notes, *sources.linked_notes, *shard_notes(making.plan.names), *cleared),
                 duplicate_of=tuple(same[making.entry.model].names),
                 digests_due=making.entry.final in due,
             )
@@ -313,6 +331,11 @@ class _Import:
         path, error = making.plan.request.path, making.error or PumasError("")
         logger.info("%s was not imported: %s", path, error)
         self._results[making.entry.model] = ImportResult(path=path, error=str(error), error_kind=error.kind, notes=left)
+
+    def _undo_all(self, journal: Journal, makings: Sequence[Making]) -> None:
+        # As with the documents: many syncs at once. A user waits for it who has cancelled.
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="import-undoes") as writers:
+            list(writers.map(lambda making: self._undo(journal, making), makings))
 
     def _undo(self, journal: Journal, making: Making) -> tuple[str, ...]:
         entry = making.entry
@@ -374,8 +397,10 @@ def _write_documents(making: Making) -> None:
         write_new_document(Path(making.work, METADATA.file), metadata)
 
 
-def _sync_documents(makings: Sequence[Making]) -> None:
+def _sync_documents(makings: Sequence[Making], cancel: pumas_native.CancelToken) -> None:
     for making in makings:
+        if cancel.is_cancelled:
+            return  # the caller ends too
         if making.error is not None:
             continue
         with failing(making, f"Syncing the documents of {making.plan.official_name}"):
@@ -401,7 +426,7 @@ def _at_work(chosen: Sequence[tuple[Making, int]]) -> Iterator[FileProgress]:
     shown = 0
     for making, position in chosen:
         try:
-            done = os.stat(making.placed(position) + PART).st_size  # noqa: PTH116
+            done = os.stat(part_of(making.work, position)).st_size  # noqa: PTH116
         except OSError:
             continue
         total = making.entry.files[position].size_bytes

@@ -15,12 +15,14 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from pumas.errors import InvalidInput, shown
+from pumas.store.names import split_suffix
 
 LONGEST = 128
 _LONGEST_BYTES = 255  # of a name, in what file systems take
 _DROPPED = re.compile(r"[^A-Za-z0-9_-]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+# Hidden, several folders, or what is ours there.
+_NO_FOLDER = re.compile(r"(?s)\..*|.*[/\\:\x00-\x1f\x7f].*|(?i:models|link_registry)\.db.*")
 
 
 def normalize_name(name: str, *, longest: int = LONGEST, fallback: str = "model") -> str:
@@ -36,12 +38,6 @@ def normalize_filename(name: str, *, longest: int = LONGEST) -> str:
     stem, suffix = split_suffix(PurePosixPath(name).name)
     suffix = _SURROGATES.sub("", suffix)
     return normalize_name(stem, longest=max(1, longest - len(suffix)) if longest else 0, fallback="file") + suffix
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """Stem and suffix of a name: a dot at the beginning or the end starts none (pathlib before Python 3.14)."""
-    at = name.rfind(".")
-    return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
 
 
 def numbered_paths(path: Path) -> Iterator[Path]:
@@ -81,9 +77,10 @@ def model_folder(library: Path, model_type: str, family: str, name: str) -> Path
         name: Is normalised.
 
     Raises:
-        InvalidInput: `model_type` is no plain name of a folder: it would lead out of the library or be hidden (L-8).
+        InvalidInput: `model_type` is no plain name of a folder: it would lead out of the library, be hidden (L-8), or
+            stand where a database belongs.
     """
-    if model_type.startswith(".") or any(one in "/\\:" for one in model_type) or _CONTROLS.search(model_type):
+    if _NO_FOLDER.fullmatch(model_type):
         message = f"The model type {shown(model_type)!r} can't be a folder; use a plain name such as `llm`"
         raise InvalidInput(message, parameter="model_type")
     if len(model_type) > LONGEST or _SURROGATES.search(model_type):

@@ -1,9 +1,10 @@
-"""Which hub repo a model derives from, and whether related models can be asked for (`library.md` §12)."""
+"""Which hub repo a model derives from, and which other repos are related to it (`library.md` §12)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pumas.library.naming import normalize_name
 
@@ -55,3 +56,28 @@ def base_repo(document: Mapping[str, object]) -> str | None:
 def related_available(document: Mapping[str, object]) -> bool:
     """True when both a family and a base repo are known."""
     return bool(family_token(document.get("family"))) and base_repo(document) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Relatives:
+    """Repos of the same owner and family as a model."""
+
+    owner: str
+    _token: str
+    _own: frozenset[str]
+
+    def include(self, candidate: str) -> bool:
+        """Whether a repo is one of them; the model's own is not."""
+        owner, _, name = candidate.rpartition("/")
+        words = (normalize_name(candidate).lower(), normalize_name(name).lower())
+        is_of_family = any(self._token in word for word in words)
+        return owner.lower() == self.owner.lower() and is_of_family and candidate.lower() not in self._own
+
+
+def relatives(document: Mapping[str, object]) -> Relatives | None:
+    """Which repos are related to the model of a document; None when its family or base repo is not known."""
+    token, base = family_token(document.get("family")), base_repo(document)
+    if not token or base is None:
+        return None
+    own = (repo_id(document.get("repo_id")), repo_id(document.get("download_url")))
+    return Relatives(base.partition("/")[0], token, frozenset(one.lower() for one in own if one))

@@ -30,6 +30,7 @@ _MAX_DEPTH = 4
 _PIPELINES = (
     ("StableDiffusionXL", "sdxl"),
     ("StableDiffusion3", "sd3"),
+    ("Flux2", "flux2"),
     ("Flux", "flux"),
     ("HunyuanVideo", "hyvid"),
     ("QwenImage", "qwen_image"),
@@ -41,6 +42,10 @@ _PIPELINES = (
     ("Wan", "wan"),
     ("Cosmos", "cosmos"),
     ("Chroma", "chroma"),
+    ("ZImage", "z_image"),
+    ("Sana", "sana"),
+    ("Mochi", "mochi"),
+    ("StableCascade", "stable-cascade"),
     ("StableDiffusion", "stable-diffusion"),
 )
 _AUDIO_PIPELINES = ("Audio", "Music", "StableAudio")

@@ -53,6 +53,22 @@ def find_shards(paths: Sequence[str]) -> tuple[ShardSet, ...]:
     return tuple(_described([*several, *alone]))
 
 
+def counted_sets(names: Sequence[str]) -> tuple[ShardSet, ...]:
+    """The sets among files whose names say how many files they have."""
+    return tuple(one for one in find_shards(names) if one.expected_count > 1 or one.error)
+
+
+def shard_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """What is wrong with the sets among the files of a model."""
+    if not any("-of-" in name for name in names):
+        return ()  # PERF: only such a name can tell of others (bench_import)
+    return tuple(
+        f"{one.name}: {one.error or f'{one.missing_count} of {one.expected_count} parts are missing'}"
+        for one in counted_sets(names)
+        if not one.is_complete
+    )
+
+
 def _parts(path: str) -> tuple[str, str]:
     folder, _, name = path.replace(os.sep, "/").rstrip("/").rpartition("/")
     return folder, name

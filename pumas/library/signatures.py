@@ -8,14 +8,22 @@ the beginning or the end of a name. Of each group of words one must be there, of
 
 Where the words come from:
 
-    LoRA                kohya-ss/sd-scripts networks/lora.py; LyCORIS lycoris/modules; PEFT utils/save_and_load.py;
+    LoRA                kohya-ss/sd-scripts networks/lora.py; LyCORIS 4.1 lycoris/modules (`weight_list`), wrapper.py
+                        (`LORA_PREFIX`); PEFT 0.21 utils/save_and_load.py (`base_model.model.`);
                         diffusers loaders/lora_conversion_utils.py
-    ControlNet          ComfyUI comfy/controlnet.py, comfy/sd.py; diffusers models/controlnets; sd-webui-controlnet
+    ControlNet          ComfyUI comfy/controlnet.py, comfy/sd.py; diffusers models/controlnets; sd-webui-controlnet;
+                        InvokeAI 6.14 model_manager/configs/controlnet.py
+    IP-Adapter          InvokeAI model_manager/configs/ip_adapter.py
     VAE                 CompVis ldm/modules/diffusionmodules/model.py; diffusers models/autoencoders; comfy/sd.py
     text, vision        transformers, modeling files of clip, siglip, t5, bert, whisper; open_clip model.py
     textual inversion   stable-diffusion-webui modules/textual_inversion; ComfyUI comfy/sd1_clip.py
-    upscalers           ESRGAN RRDBNet_arch.py; BasicSR archs/rrdbnet_arch.py, swinir_arch.py
-    diffusion models    ComfyUI-GGUF tools/convert.py (`keys_detect`); ComfyUI comfy/model_detection.py
+    upscalers           ESRGAN RRDBNet_arch.py; BasicSR archs/rrdbnet_arch.py, swinir_arch.py; spandrel 0.4
+                        architectures (`detect`)
+    diffusion models    ComfyUI-GGUF tools/convert.py (`keys_detect`); ComfyUI comfy/model_detection.py; diffusers 0.42
+                        loaders/single_file_utils.py (`CHECKPOINT_KEY_NAMES`)
+
+The rows were tried on all names and shapes of Stable Diffusion 1 and 3, SDXL and FLUX, whole, in parts and as LoRA and
+LyCORIS, as sd-mecha 1.1 lists them (builtin/model_configs).
 """
 
 from __future__ import annotations
@@ -68,9 +76,17 @@ _EMBEDDING_WIDTHS = (Width("emb_params", 1, {768: "stable-diffusion", 1024: "sta
 
 _LORA_WORDS = (
     "lora_down.", "lora_up.", ".lora_a.", ".lora_b.", ".lora.down.", "_lora.down.", ".hada_w1_", ".lokr_w1",
-    "\nlora_unet_", "\nlora_te",
+    "\nlora_unet_", "\nlora_te", "\nlycoris_", "\nbase_model.model.",
 )  # fmt: skip
-_OF_DIFFUSION = ("\nlora_", "unet", "diffusion_model", "text_model", "transformer_blocks", "double_blocks")
+_OF_DIFFUSION = (
+    "\nlora_",
+    "\nlycoris_",
+    "unet",
+    "diffusion_model",
+    "text_model",
+    "transformer_blocks",
+    "double_blocks",
+)
 _BACKBONE = "diffusion_model."
 
 
@@ -86,7 +102,14 @@ def _model(family: str, *groups: tuple[str, ...], without: tuple[str, ...] = ())
 _LORAS = (
     Signature(
         "an adapter of a language model", "llm", "loras", None,
-        (_LORA_WORDS, ("model.layers.", "transformer.h.", "gpt_neox.layers.", "model.decoder.layers.")), _OF_DIFFUSION,
+        (
+            _LORA_WORDS,
+            (
+                "model.layers.", "transformer.h.", "gpt_neox.layers.", "model.decoder.layers.", "transformer.blocks.",
+                "encoder.layer.", "encoder.block.", "decoder.block.",
+            ),
+        ),
+        _OF_DIFFUSION,
     ),
     _lora("sd3", ("joint_blocks",)),
     _lora("hyvid", ("double_blocks",), ("individual_token_refiner", "double_blocks.0.img_attn_qkv.")),
@@ -102,12 +125,16 @@ _PARTS = (
         widths=_EMBEDDING_WIDTHS,
     ),
     Signature("a textual inversion", "diffusion", "embeddings", "sdxl", (("\nclip_g\n",), ("\nclip_l\n",)), (".",)),
-    Signature("an IP-Adapter", "diffusion", "ipadapter", None, (("\nimage_proj",), ("\nip_adapter",))),
+    Signature(
+        "an IP-Adapter", "diffusion", "ipadapter", None,
+        (("\nimage_proj", "\nip_adapter_proj_model."), ("\nip_adapter",)),
+    ),
     Signature(
         "a ControlNet", "diffusion", "controlnet", None,
         ((
             "\ncontrol_model.", "controlnet_cond_embedding.", "controlnet_blocks.", "controlnet_down_blocks.",
-            "controlnet_x_embedder.", "\ninput_hint_block.", "\nzero_convs.", "\nlllite_",
+            "controlnet_x_embedder.", "\ninput_hint_block.", "\nzero_convs.", "\nlllite_", "control_all_x_embedder.",
+            "\ncontrol_noise_refiner.",
         ),),
         widths=_UNET_WIDTHS,
     ),
@@ -117,8 +144,17 @@ _PARTS = (
         (("\nmodel.1.sub.0.rdb1.", "\nbody.0.rdb1.", "\nrrdb_trunk.0.rdb1."),),
     ),
     Signature(
-        "an upscaler", "diffusion", "upscale", "swinir", (("\nconv_first.weight\n",), (".residual_group.blocks.",)),
+        "an upscaler", "diffusion", "upscale", "hat", (("\nconv_first.weight\n",), (".residual_group.overlap_attn.",)),
     ),
+    Signature(
+        "an upscaler", "diffusion", "upscale", "swin2sr",
+        (("\nconv_first.weight\n",), (".residual_group.blocks.",), ("\npatch_embed.proj.weight\n",)),
+    ),
+    Signature(
+        "an upscaler", "diffusion", "upscale", "swinir",
+        (("\nconv_first.weight\n", "\nconv_first.1.weight\n"), (".residual_group.blocks.",)),
+    ),
+    Signature("an upscaler", "diffusion", "upscale", "dat", (("\nbefore_rg.1.weight\n",), (".blocks.0.ffn.sg.conv.",))),
 )  # fmt: skip
 
 _WHOLE = (
@@ -133,6 +169,10 @@ _WHOLE = (
     ),
     _model("sd3", ("joint_blocks.0.x_block.attn.qkv.weight\n",)),
     _model("hyvid", ("double_blocks.0.img_attn_proj.weight\n",), ("txt_in.individual_token_refiner.",)),
+    # Both have FLUX.1's own names too.
+    _model("chroma", ("distilled_guidance_layer.",),
+           ("double_blocks.0.img_attn.", "transformer_blocks.0.attn.")),
+    _model("flux2", ("single_stream_modulation.lin",), ("double_blocks.0.img_attn.", "transformer_blocks.0.attn.")),
     _model("flux", ("double_blocks.0.img_attn.proj.weight\n", "transformer_blocks.0.attn.norm_added_k.weight\n"),
            ("single_blocks.0.", "single_transformer_blocks.0.")),
     _model("qwen_image", ("transformer_blocks.0.attn.norm_added_k.weight\n",), ("transformer_blocks.0.img_mod.",)),
@@ -140,10 +180,17 @@ _WHOLE = (
     _model("aura", ("double_layers.3.modx.1.weight\n", "joint_transformer_blocks.3.ff_context.out_projection.")),
     _model("hidream", ("caption_projection.0.linear.weight\n",), ("double_stream_blocks.0.",)),
     _model("cosmos", ("blocks.0.mlp.layer1.weight\n",), ("blocks.0.adaln_modulation_cross_attn.1.weight\n",)),
+    _model("cosmos", ("blocks.block1.blocks.0.block.attn.to_q.0.weight\n",)),
+    _model("mochi", ("blocks.0.attn.qkv_x.weight\n",)),
+    _model("stable-cascade", ("clip_txt_mapper.weight\n", "down_blocks.1.0.channelwise.0.weight\n")),
     _model("wan", ("blocks.0.self_attn.norm_q.weight\n",), ("text_embedding.2.weight\n",), ("head.modulation\n",)),
     _model("ltxv", ("adaln_single.emb.timestep_embedder.",), ("transformer_blocks.27.scale_shift_table\n",)),
+    _model("sana", ("blocks.0.cross_attn.kv_linear.",), ("attention_y_norm.weight\n",),
+           ("blocks.0.mlp.inverted_conv.",)),
     _model("pixart", ("t_block.1.weight\n", "adaln_single.linear.weight\n"),
            ("blocks.0.cross_attn.kv_linear.", "transformer_blocks.0.scale_shift_table\n")),
+    _model("z_image", ("layers.0.adaln_modulation.0.weight\n",), ("cap_embedder.1.weight\n",),
+           ("context_refiner.0.attention.",)),
     _model("lumina2", ("cap_embedder.1.weight\n",), ("context_refiner.0.attention.",)),
 )  # fmt: skip
 

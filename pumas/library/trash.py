@@ -13,12 +13,12 @@ from pumas.library.trash_entries import (
     MANIFEST,
     MODEL,
     RESTORING,
+    TRASH,
     WHOLE,
     delete_tree,
     discard,
     entries,
     entry_of,
-    made_trash,
     manifest_of,
     new_entry,
     read_entry,
@@ -29,10 +29,11 @@ from pumas.library.trash_entries import (
     whole_entry,
 )
 from pumas.organised import TrashedModel
-from pumas.store.documents import make_folders, write_document
+from pumas.store.documents import made_own_folder, make_folders, write_document
 from pumas.store.locks import document_lock
 from pumas.store.metadata import METADATA
-from pumas.store.paths import Layout
+from pumas.store.paths import Layout, readable
+from pumas.store.renames import rename_new
 
 
 def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedModel:
@@ -47,7 +48,7 @@ def put_in_trash(library: Path, folder: Path, trashed: TrashedModel) -> TrashedM
         Unavailable, NoSpace: It can't be moved; it lies in the library as it was.
     """
     with system_errors(f"Moving {shown(trashed.model_id)} to the trash"):
-        trash = made_trash(library)
+        trash = made_own_folder(library, TRASH)
         entry = new_entry(trash)
         try:
             write_document(entry / MANIFEST, manifest_of(trashed), has_backup=False)
@@ -96,7 +97,10 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
     try:
         document = place_of(layout, model_id)
     except ModelNotFound:
-        raise Conflict(f"The place of {shown(model_id)} leads through a link now; move that away") from None
+        raise Conflict(
+            f"{shown(model_id)} is no place for a model, or a link lies on the way to it; move the link away, or the "
+            f"folder {readable(entry / MODEL)} to where it belongs"
+        ) from None
     folder = document.path.parent
     with document_lock(document.locks, document.lock_name), system_errors(f"Restoring {shown(model_id)}"):
         _refuse_taken(layout.library, model_id, folder)
@@ -104,13 +108,13 @@ def restore_from_trash(layout: Layout, entry_id: str) -> TrashedModel:
         try:
             make_folders(folder.parent)
             rename_documents(moving / MODEL, HIDDEN, METADATA.file)
-            try:
-                (moving / MODEL).rename(folder)
-            except OSError:
+            problems = rename_new([moving / MODEL], [folder])
+            if problems:
                 rename_documents(moving / MODEL, METADATA.file, HIDDEN)
-                raise
+                raise problems[0]
         except OSError:
             moving.rename(entry)
+            _refuse_taken(layout.library, model_id, folder)  # an import has taken it meanwhile
             raise
         sync(folder.parent)
         discard(moving)

@@ -27,9 +27,9 @@ from pathlib import Path
 
 import msgspec
 
-from pumas.errors import Conflict, Damaged, NotFound, PumasError, Unavailable, shown, system_errors
+from pumas.errors import Conflict, Damaged, NotFound, PumasError, shown, system_errors
 from pumas.organised import TrashedModel
-from pumas.store.documents import make_folders, read_document, sync_folder
+from pumas.store.documents import LEFTOVER, read_document, sync_folder
 from pumas.store.metadata import METADATA
 from pumas.store.mounts import mounted_in
 from pumas.store.paths import readable
@@ -38,6 +38,7 @@ from pumas.store.times import TimeForm, dated, format_time
 HIDDEN = f"{METADATA.file}.trashed"
 MANIFEST = "manifest.json"
 MODEL = "model"
+TRASH = "trash"
 WHOLE = re.compile(r"\d{8}T\d{12}Z")
 REMOVING, RESTORING, EMPTIED = ".removing", ".restoring", ".emptied"
 STATES = (REMOVING, RESTORING, EMPTIED)
@@ -45,7 +46,7 @@ STATES = (REMOVING, RESTORING, EMPTIED)
 
 def trash_of(library: Path) -> Path:
     """The folder of the trash."""
-    return library / ".pumas" / "trash"
+    return library / ".pumas" / TRASH
 
 
 def entries(library: Path) -> Iterator[Path]:
@@ -64,21 +65,6 @@ def entries(library: Path) -> Iterator[Path]:
         # SECURITY: a link is never followed out of the trash.
         if is_ours and not (trash / name).is_symlink():
             yield trash / name
-
-
-def made_trash(library: Path) -> Path:
-    """The folder of the trash, made if it is missing.
-
-    Raises:
-        Unavailable: A link lies in its place, or it can't be made.
-    """
-    trash = trash_of(library)
-    for folder in (trash.parent, trash):
-        # SECURITY: what is deleted from the trash must never be deleted elsewhere.
-        if folder.is_symlink():
-            raise Unavailable(f"{folder} is a link; move it away: the trash must lie in the library")
-    make_folders(trash)
-    return trash
 
 
 def new_entry(trash: Path) -> Path:
@@ -190,9 +176,14 @@ def _raise(error: OSError) -> None:
 
 
 def discard(entry: Path) -> None:
-    """Remove an entry that holds no model; a folder in it is never touched."""
+    """Remove an entry that holds no model.
+
+    Raises:
+        OSError: It can't be removed, or something else lies in it, which stays.
+    """
     for path in list(entry.iterdir()):
-        path.unlink()
+        if path.name == MANIFEST or LEFTOVER.fullmatch(path.name):
+            path.unlink()
     entry.rmdir()
 
 

@@ -82,7 +82,7 @@ def precision(name: str) -> str:
 
 
 def similarity(text: str, repo_id: str) -> float:
-    """How alike a text and the name of a repo are, from 0 to 1 (`difflib`: Ratcliff and Obershelp, 1988).
+    """How alike a text and the name of a repo are, from 0 to 1 (as `difflib` counts).
 
     The time grows with the product of the lengths: both come from names, which callers bound.
     """

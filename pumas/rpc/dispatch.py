@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import replace
+from math import ceil
 from time import monotonic
 from typing import Any
 
 import msgspec
 
 from pumas.config import MAX_BATCH
-from pumas.errors import InvalidInput, PumasError, shown
+from pumas.errors import InvalidInput, PumasError, RateLimited, shown
 from pumas.rpc.later import LATER
 from pumas.rpc.methods import METHODS, Method, Session, StillRunning
 from pumas.rpc.params import NoParams, read_params
@@ -144,7 +145,16 @@ def _call(method: Method, request: dict[str, object], session: Session) -> objec
         return Running(job_id=exc.job.job_id)
     except PumasError as exc:
         logger.info("%s failed: %s", method.name, exc)
-        return {"success": False, "error": str(exc), **method.failure}
+        return {"success": False, "error": str(exc), **method.failure, **_limit_of(exc)}
+
+
+def _limit_of(error: PumasError) -> dict[str, object]:
+    """What the desktop app reads besides `error` when a server was asked too often (`versions.md` §3.2)."""
+    if not isinstance(error, RateLimited):
+        return {}
+    if error.retry_after_s is None:
+        return {"rate_limited": True}
+    return {"rate_limited": True, "retry_after_secs": ceil(error.retry_after_s)}
 
 
 def _error(identifier: object, code: int, message: str, kind: str, **data: object) -> dict[str, object]:

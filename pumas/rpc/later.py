@@ -100,10 +100,4 @@ LATER: dict[str, dict[str, str]] = {
         "get_model_download_status": "Gives state and progress of one model download.",
         "start_model_download_from_hf": "Starts downloading a model from the hub in the background.",
     },
-    "net": {
-        "get_network_status": "Gives counters and circuit states of the network client, for the offline sign.",
-        "get_related_models": "Lists hub models of the same owner and family as a model of the library.",
-        "lookup_hf_metadata_for_file": "Finds the hub repository a local file most likely came from, by digest or by name.",
-        "search_hf_models": "Searches the hub for models to download, with formats, quantizations and sizes.",
-    },
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
@@ -17,12 +18,12 @@ import msgspec
 from msgspec import Struct
 
 from pumas.api import PumasApi
-from pumas.config import JOB_WAIT_S, LONG_CALLS
-from pumas.errors import PumasError
+from pumas.config import JOB_WAIT_S, LONG_CALL_WAIT_S, LONG_CALLS
+from pumas.errors import PumasError, Unavailable
 from pumas.jobs import Job
 from pumas.models import ImportResult
 from pumas.organised import ModelEdit
-from pumas.rpc import params, responses, wrapping
+from pumas.rpc import hub_lookup, params, responses, wrapping
 from pumas.rpc.pieced import PiecedText
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,23 @@ class Session:
     wait_until: float | None = None
     """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
+
+    @contextmanager
+    def long_call(self) -> Iterator[None]:
+        """Do something in this thread that may take long, but not on too many of the server's threads at once.
+
+        Raises:
+            Unavailable: As many as may are at it, or the calls before it in a batch took all the time.
+        """
+        wait_s = LONG_CALL_WAIT_S
+        if self.wait_until is not None:
+            wait_s = min(wait_s, self.wait_until - monotonic())
+        if wait_s <= 0 or not self.long_calls.acquire(timeout=wait_s):
+            raise Unavailable("Too many long calls are being answered; try again in a moment")
+        try:
+            yield
+        finally:
+            self.long_calls.release()
 
     def wait_for(self, job: Job[T]) -> T:
         """Wait for a job, but not longer than the client does, and not on too many of the server's threads.
@@ -200,6 +218,33 @@ def _check_files_writable(session: Session, given: params.FilesParams) -> Struct
     return wrapping.writable_response(session.api.check_files_writable(given.file_paths))
 
 
+def _lookup_hf_metadata_for_file(session: Session, given: params.LookupParams) -> Struct:
+    job = session.api.lookup_hf_metadata_for_file(given.filename, given.file_path)
+    return hub_lookup.lookup_response(session.wait_for(job))
+
+
+def _refetch_model_metadata_from_hf(session: Session, given: params.RefetchParams) -> Struct:
+    found = session.wait_for(session.api.refetch_model_metadata_from_hf(given.model_id, given.repo_id))
+    return hub_lookup.ModelLookupResponse(found=found.match is not None, lookup=found)
+
+
+def _get_hf_download_details(session: Session, given: params.DetailsParams) -> Struct:
+    job = session.api.get_hf_download_details(given.repo_id, given.quant, context=given.context)
+    return hub_lookup.DownloadDetailsResponse(details=session.wait_for(job))
+
+
+def _search_hf_models(session: Session, given: params.HubSearchParams) -> Struct:
+    with session.long_call():
+        found = session.api.search_hf_models(given.query, kind=given.kind, limit=given.limit)
+    return wrapping.hub_search_response(found)
+
+
+def _get_related_models(session: Session, given: params.RelatedParams) -> Struct:
+    with session.long_call():
+        found = session.api.get_related_models(given.model_id, limit=given.limit)
+    return wrapping.hub_search_response(found)
+
+
 def _get_status(session: Session, _: params.NoParams) -> Struct:
     return wrapping.status_response(session.api.get_status())
 
@@ -210,6 +255,10 @@ def _get_disk_space(session: Session, _: params.NoParams) -> Struct:
 
 def _get_system_resources(session: Session, _: params.NoParams) -> Struct:
     return wrapping.resources_response(session.api.get_system_resources())
+
+
+def _get_network_status(session: Session, _: params.NoParams) -> Struct:
+    return wrapping.network_status_response(session.api.get_network_status())
 
 
 def _import_model(session: Session, given: params.ImportParams) -> Struct:
@@ -282,6 +331,12 @@ _ROWS = (
         "Gives the load of processor, memory, GPU and drive.",
         responses.SystemResourcesResponse,
         failure={"resources": responses.ResourceLoads()},
+    ),
+    Method(
+        "get_network_status",
+        _get_network_status,
+        "Gives counters and circuit states of the network client, for the offline sign.",
+        responses.NetworkStatusResponse,
     ),
     Method(
         "get_models",
@@ -395,6 +450,29 @@ _ROWS = (
         failure={"deleted": [], "size": 0, "errors": []},
     ),
     Method(
+        "lookup_hf_metadata_for_file",
+        _lookup_hf_metadata_for_file,
+        "Finds the hub repository a local file most likely came from, by digest or by name.",
+        hub_lookup.HFMetadataLookupResponse,
+        params.LookupParams,
+        failure={"found": False},
+    ),
+    Method(
+        "refetch_model_metadata_from_hf",
+        _refetch_model_metadata_from_hf,
+        "Looks a model up on the hub and fills what its document lacks; what the user set stays.",
+        hub_lookup.ModelLookupResponse,
+        params.RefetchParams,
+        failure={"found": False},
+    ),
+    Method(
+        "get_hf_download_details",
+        _get_hf_download_details,
+        "Gives the exact bytes of what a hub repository offers, and whether this machine has room to run it.",
+        hub_lookup.DownloadDetailsResponse,
+        params.DetailsParams,
+    ),
+    Method(
         "classify_model_import_paths",
         _classify_model_import_paths,
         "Tells what an import would make of each path: type, family, name, files, duplicates; changes nothing.",
@@ -448,6 +526,22 @@ _ROWS = (
         responses.ImportBatchResponse,
         params.BatchParams,
         failure={"imported": 0, "failed": 0, "results": []},
+    ),
+    Method(
+        "search_hf_models",
+        _search_hf_models,
+        "Searches the hub for models to download, with formats, quantizations and sizes.",
+        responses.HubSearchResponse,
+        params.HubSearchParams,
+        failure={"models": []},
+    ),
+    Method(
+        "get_related_models",
+        _get_related_models,
+        "Lists hub models of the same owner and family as a model of the library.",
+        responses.HubSearchResponse,
+        params.RelatedParams,
+        failure={"models": []},
     ),
     Method("list_jobs", _list_jobs, "Lists long work, running and ended.", responses.JobsResponse),
     Method("get_job", _get_job, "Gives the state of one job.", responses.JobResponse, params.JobParams),

@@ -31,6 +31,21 @@ class SearchParams(Struct, frozen=True, kw_only=True):
     tags: list[str] | None = None
 
 
+class HubSearchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `search_hf_models`."""
+
+    query: str
+    kind: str | None = None
+    limit: int = 25
+
+
+class RelatedParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_related_models`."""
+
+    model_id: str
+    limit: int = 25
+
+
 class OverridesParams(Struct, frozen=True, kw_only=True):
     """Parameters of `get_model_overrides`."""
 
@@ -89,6 +104,28 @@ class FileParams(Struct, frozen=True, kw_only=True):
     """Parameters of what looks at one file."""
 
     file_path: str
+
+
+class LookupParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `lookup_hf_metadata_for_file`."""
+
+    filename: str
+    file_path: str | None = None
+
+
+class RefetchParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `refetch_model_metadata_from_hf`."""
+
+    model_id: str
+    repo_id: str | None = None
+
+
+class DetailsParams(Struct, frozen=True, kw_only=True):
+    """Parameters of `get_hf_download_details`."""
+
+    repo_id: str
+    quant: str | None = None
+    context: int | None = None
 
 
 class PathsParams(Struct, frozen=True, kw_only=True):

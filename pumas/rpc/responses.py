@@ -73,6 +73,38 @@ class CandidatesResponse(Response, frozen=True, kw_only=True):
     candidates: tuple[ImportCandidate, ...]
 
 
+class DownloadOptionData(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One quantization that a repo of the hub offers."""
+
+    quant: str
+    size_bytes: Number | None
+
+
+class HuggingFaceModel(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One hit of a search on the hub."""
+
+    repo_id: str
+    name: str
+    developer: str
+    kind: str
+    formats: tuple[str, ...]
+    quants: tuple[str, ...]
+    url: str
+    release_date: str
+    downloads: Number | None
+    total_size_bytes: Number | None
+    quant_sizes: dict[str, Number]
+    download_options: tuple[DownloadOptionData, ...]
+
+
+class HubSearchResponse(Response, frozen=True, kw_only=True):
+    """Answer of `search_hf_models` and `get_related_models`."""
+
+    models: tuple[HuggingFaceModel, ...]
+    stale: bool | UnsetType = UNSET
+    """True when the hub could not be asked: it answered so before."""
+
+
 class ShardValidation(Struct, frozen=True, kw_only=True):
     """Whether a set of files is complete."""
 
@@ -212,6 +244,19 @@ class StatusResponse(Response, frozen=True, kw_only=True):
     release_info: ReleaseInfo
     last_launch_log: str | None
     last_launch_error: str | None
+
+
+class NetworkStatusResponse(Response, frozen=True, kw_only=True):
+    """Answer of `get_network_status`."""
+
+    total_requests: int = 0
+    successful_requests: int = 0
+    failed_requests: int = 0
+    circuit_breaker_rejections: int = 0
+    retries: int = 0
+    success_rate: float = 0.0
+    circuit_states: dict[str, str] = {}
+    is_offline: bool = False
 
 
 class ImportResponse(Response, frozen=True, kw_only=True):

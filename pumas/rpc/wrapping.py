@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from pumas import models, organised
+from pumas import models, organised, repos
 from pumas.errors import NotFound
 from pumas.library.ready import model_data, search_item
 from pumas.rpc import params, responses
 from pumas.rpc.pieced import PiecedText
+from pumas.upstream import NetworkStatus
 
 _GIB = 1024**3
 
@@ -53,6 +54,32 @@ def library_status_response(status: models.LibraryStatus) -> responses.GetLibrar
         deep_scan_in_progress=False,
         model_count=status.model_count,
         pending_lookups=status.pending_lookups,
+    )
+
+
+def hub_search_response(found: repos.HubSearch) -> responses.HubSearchResponse:
+    """`search_hf_models` and `get_related_models`."""
+    return responses.HubSearchResponse(
+        models=tuple(map(_hub_model, found.models)), stale=True if found.is_stale else UNSET
+    )
+
+
+def _hub_model(model: repos.HubModel) -> responses.HuggingFaceModel:
+    return responses.HuggingFaceModel(
+        repo_id=model.repo_id,
+        name=model.name,
+        developer=model.developer,
+        kind=model.kind,
+        formats=model.formats,
+        quants=tuple(option.quantization for option in model.options),
+        url=model.url,
+        release_date=model.changed_at,
+        downloads=model.downloads,
+        total_size_bytes=model.total_size_bytes,
+        quant_sizes={one.quantization: one.size_bytes for one in model.options if one.size_bytes is not None},
+        download_options=tuple(
+            responses.DownloadOptionData(quant=one.quantization, size_bytes=one.size_bytes) for one in model.options
+        ),
     )
 
 
@@ -108,6 +135,20 @@ def disk_space_response(space: models.DiskSpace) -> responses.DiskSpaceResponse:
     """`get_disk_space`."""
     return responses.DiskSpaceResponse(
         total=space.total_bytes, used=space.used_bytes, free=space.free_bytes, percent=space.used_percent
+    )
+
+
+def network_status_response(status: NetworkStatus) -> responses.NetworkStatusResponse:
+    """`get_network_status`."""
+    return responses.NetworkStatusResponse(
+        total_requests=status.total_requests,
+        successful_requests=status.successful_requests,
+        failed_requests=status.failed_requests,
+        circuit_breaker_rejections=status.circuit_breaker_rejections,
+        retries=status.retries,
+        success_rate=round(status.success_rate, 1),
+        circuit_states=dict(status.circuit_states),
+        is_offline=status.is_offline,
     )
 
 

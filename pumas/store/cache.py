@@ -7,6 +7,7 @@
     records    rowid in `models`, 8 bytes, native      ready bytes of list and search
     meta       name                                    `format`, `library`, and what others note
     postings   generation, 8 bytes, native             manifest of a file of postings
+    hub        xxh3_128 of what was asked              what the hub answered
 
     value = xxh3_64 of the payload, seeded with xxh3_64 of the key, 8 bytes, little-endian | payload
 

@@ -105,6 +105,7 @@ class Table(Enum):
     RECORDS = ("records", 8)
     META = ("meta", None)
     POSTINGS = ("postings", 8)
+    HUB = ("hub", 16)
 
     def __init__(self, label: str, key_bytes: int | None) -> None:
         self.label = label

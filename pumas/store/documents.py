@@ -353,6 +353,22 @@ def make_folders(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder; move it away")
 
 
+def made_own_folder(library: Path, name: str) -> Path:
+    """A folder of ours in the library, `{lib}/.pumas/<name>`, made if it is missing.
+
+    Raises:
+        Unavailable: A link lies in its place.
+        OSError: It can't be made.
+    """
+    folder = library / ".pumas" / name
+    for one in (folder.parent, folder):
+        # SECURITY: what we write and delete there must never be written and deleted elsewhere.
+        if one.is_symlink():
+            raise Unavailable(f"{one} is a link; move it away: what Pumas keeps there must lie in the library")
+    make_folders(folder)
+    return folder
+
+
 def sync_file(path: Path | str) -> None:
     """Make the content of a file durable."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))

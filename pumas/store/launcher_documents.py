@@ -7,6 +7,7 @@
     config/model-library-translation/<app>_<version>_<variant>.json    which models an app is shown
     cache/github-releases.json                       releases of ComfyUI
     cache/github-releases-<safe owner-name>.json     of another repository
+    cache/release-pages.json                         marks of their pages, ours alone: losing it costs a few requests
     cache/installation-state.json                    the running or last install of ComfyUI
     cache/installation-state-<safe app>.json         of another app
     cache/release-requirements.json release-sizes.json package-sizes.json    what a version needs, and its size
@@ -156,6 +157,21 @@ class ReleaseCache(TypedDict, total=False):
     lastFetched: str
     ttl: int
     releases: list[dict[str, Any]]
+
+
+class ReleasePage(TypedDict, total=False):
+    """One page of a release list: what GitHub calls its state, and how many releases of the list it holds."""
+
+    etag: str | None
+    count: int
+    isFull: bool
+
+
+class ReleasePages(TypedDict, total=False):
+    """One entry of `release-pages.json`, by `owner/name`; it belongs to the list with the same `lastFetched`."""
+
+    lastFetched: str
+    pages: list[ReleasePage]
 
 
 class InstalledItem(TypedDict, total=False):

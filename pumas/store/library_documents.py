@@ -36,7 +36,7 @@ class Hashes(TypedDict, total=False):
 
 
 class Metadata(TypedDict, total=False):
-    """`metadata.json`; a writer sets the fields up to `files`, in this order. The last two are ours."""
+    """`metadata.json`; a writer sets the fields up to `files`, in this order. The last three are ours."""
 
     model_id: str  # name of the folder, not the id that the library uses
     family: str
@@ -67,6 +67,7 @@ class Metadata(TypedDict, total=False):
     description: str
     edited_fields: list[str]  # set by hand: neither look-ups nor identification change them
     needs_review: bool  # only the name of a file says what it is
+    hub_fields: list[str]  # filled by a look-up on the hub, which may write them again
 
 
 class Overrides(TypedDict, total=False):

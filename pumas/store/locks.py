@@ -42,7 +42,7 @@ def document_lock(folder: Path, name: str) -> Iterator[None]:
         raise RuntimeError(f"{name} can't be locked while {inside} is: one document at a time")
     path = folder / _lock_file(name)
     with system_errors(f"Taking the lock {path} of {name}"):
-        _refuse_what_is_odd(path)
+        refuse_odd_lock(path)
         folder.mkdir(parents=True, exist_ok=True)
         # No soft lock where the file system has no real one: it would outlive its owner.
         lock = filelock.FileLock(path, timeout=_WAIT_S, poll_interval=_POLL_S, fallback_to_soft=False)
@@ -60,7 +60,12 @@ def document_lock(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _refuse_what_is_odd(path: Path) -> None:
+def refuse_odd_lock(path: Path) -> None:
+    """See that nothing but a regular file lies where a lock file belongs.
+
+    Raises:
+        Unavailable: Something else does; it is to be moved away.
+    """
     folder = path.parent
     if os.path.lexists(folder) and not folder.is_dir():
         raise Unavailable(f"The lock can't be taken: {folder} is not a folder; move it away")

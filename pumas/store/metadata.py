@@ -28,6 +28,7 @@ from pumas.store.launcher_documents import (
     MappingConfig,
     PackageSizes,
     ReleaseCache,
+    ReleasePages,
     ReleaseRequirements,
     ReleaseSize,
     UpdateCheck,
@@ -101,6 +102,7 @@ def _no_sizes() -> PackageSizes:
 _Z, _OFFSET = TimeForm.ZULU, TimeForm.OFFSET
 _REQUIREMENTS = dict[str, ReleaseRequirements]
 _SIZES = dict[str, ReleaseSize]
+_PAGES = dict[str, ReleasePages]
 _CONSTRAINTS = dict[str, dict[str, str]]
 
 # fmt: off
@@ -113,6 +115,7 @@ WORKFLOWS: Final = Kind("metadata/workflows.json", dict[str, Workflow], _Z)
 VERSION_CONFIG: Final = Kind("config/version-configs/*-config.json", VersionConfig, _Z, named=_exact)
 MAPPING: Final = Kind("config/model-library-translation/*.json", MappingConfig, _OFFSET, named=_exact, has_backup=False)
 RELEASES: Final = Kind("cache/github-releases-*.json", ReleaseCache, _Z, plain=GITHUB_REPO)
+RELEASE_PAGES: Final = Kind("cache/release-pages.json", _PAGES, _Z, has_backup=False)
 INSTALL_STATE: Final = Kind("cache/installation-state-*.json", InstallState, _OFFSET, plain="comfyui")
 REQUIREMENTS: Final = Kind("cache/release-requirements.json", _REQUIREMENTS, _OFFSET, is_escaped=True, has_backup=False)
 RELEASE_SIZES: Final = Kind("cache/release-sizes.json", _SIZES, _OFFSET, is_escaped=True, has_backup=False)
@@ -124,8 +127,8 @@ UPDATE_CHECK: Final = Kind(
 # fmt: on
 
 LAUNCHER_KINDS: Final[tuple[Kind[Mapping[str, object]], ...]] = (
-    VERSIONS, CATALOGUE, CUSTOM_NODES, WORKFLOWS, VERSION_CONFIG, MAPPING, RELEASES, INSTALL_STATE, REQUIREMENTS,
-    RELEASE_SIZES, PACKAGE_SIZES, CONSTRAINTS, UPDATE_CHECK,
+    VERSIONS, CATALOGUE, CUSTOM_NODES, WORKFLOWS, VERSION_CONFIG, MAPPING, RELEASES, RELEASE_PAGES, INSTALL_STATE,
+    REQUIREMENTS, RELEASE_SIZES, PACKAGE_SIZES, CONSTRAINTS, UPDATE_CHECK,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # Where a map is slow, not kept in step between machines, or refused. Of FUSE only the driver of local disks is near.
 _FAR = re.compile("9p|afs|beegfs|ceph|cifs|coda|davfs|drvfs|glusterfs|gpfs|lustre|ncpfs|nfs4?|smb3|smbfs|fuse(?!blk).*")
@@ -29,12 +30,46 @@ def mounted_in(folder: Path) -> Path | None:
         return None
 
 
+class Mount(NamedTuple):
+    """One mount of a file system."""
+
+    kind: str
+    """Type of the file system."""
+    source: str
+    """Its device, where it has one."""
+    options: frozenset[str]
+    """Of the mount and of the file system."""
+
+
+def mount_of_device(device: int) -> Mount | None:
+    """What is mounted from a device, given by its number (`st_dev`); None where that can't be told."""
+    try:
+        return find_device(device, _mounts())
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def find_device(device: int, lines: Sequence[str]) -> Mount | None:
+    """The same; `lines` are those of mountinfo, described in proc(5)."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        fields = line.split(" ")
+        if fields[2] == number:
+            kind, source, options = fields[fields.index("-") + 1 :][:3]
+            return Mount(kind, _unescaped(source), frozenset(f"{fields[5]},{options}".split(",")))
+    return None
+
+
 def _mounts() -> list[str]:
     return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
 
 def _point_of(fields: Sequence[str]) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+    return _unescaped(fields[4])
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
 
 
 def kind_of_mount(path: str, lines: Sequence[str]) -> str:

@@ -175,6 +175,17 @@ def resolve_inside(base: Path, relative: str, *, parameter: str) -> Path:
     return resolved
 
 
+def is_path(text: str) -> bool:
+    """Whether the system takes a text as a path: no NUL in it, and no half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def readable(path: str | os.PathLike[str]) -> str:
     """A path as a text that can be written anywhere: a name may hold bytes that are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair that no name can have
+        return os.fspath(path).encode("utf-8", "backslashreplace").decode()

@@ -13,6 +13,8 @@ from pumas.rpc.methods import METHODS
 
 _CONTRACT = {row["method"]: row for row in load("methods.json")}
 _OURS = {"list_jobs", "get_job", "cancel_job", "classify_model_import_paths"} | {
+    "refetch_model_metadata_from_hf",
+    "get_hf_download_details",
     "edit_model",
     "reidentify_models",
     "list_models_needing_review",

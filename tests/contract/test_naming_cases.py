@@ -7,8 +7,8 @@ from support.cases import check, library_cases
 
 from pumas.errors import InvalidInput
 from pumas.library.naming import free_path, model_folder, normalize_filename, normalize_name
-from pumas.library.ntfs import is_ntfs_name, ntfs_name
 from pumas.store.metadata import safe_filename
+from pumas.store.names import is_ntfs_name, ntfs_name
 
 
 @pytest.mark.parametrize(("case_id", "case"), library_cases("naming.normalize_name"))

@@ -13,13 +13,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from fakes.hub import FakeHub, recorded_repos
 from support.cases import check, load
 
+from pumas.config import Config
 from pumas.rpc.methods import METHODS
 
 _RECORDED = load("rpc-examples.json")
 _EXAMPLES = _RECORDED["examples"]
 _SETUPS = {name: _RECORDED["setups"][name]["commands"] for name in ("import-files",)}
+_NOBODY = "http://127.0.0.1:1"
 _INTERPRETER = re.compile(r"argument|object has no|ComfyUI|Traceback|operand")
 
 
@@ -37,14 +40,21 @@ _PROTOCOL = [pytest.param(example, id=example["id"]) for example in _SERVED if n
 
 
 @pytest.fixture
-def start(serve, fixture_root, tmp_path):
+def hub():
+    with FakeHub(recorded_repos(_RECORDED["services"]["hub"]["repos"])) as hub:
+        yield hub
+
+
+@pytest.fixture
+def start(serve, fixture_root, tmp_path, request):
     def start(example):
         state = example["state"]
         base = state["base"] if isinstance(state, dict) else state
         root = fixture_root if base == "fixture" else tmp_path / "empty"
         for command in (command for name in example.get("setup", ()) for command in _SETUPS[name]):
             subprocess.run(["sh", "-c", command], cwd=root, check=True)
-        client = serve(root)
+        hub_base = request.getfixturevalue("hub").url if example.get("services") else _NOBODY
+        client = serve(root, Config(hub_base=hub_base, retry_base_s=0.0))
         for step in state["after"] if isinstance(state, dict) else []:
             client.envelope(step["method"], _at(step["params"], root))
         return client, root
@@ -212,7 +222,29 @@ def _unread(told):
     return _is({"success": False, "valid": False, "detected_type": "error", "error": told})
 
 
+def _hub_is_away(_, envelope):
+    answer = envelope["result"]
+    assert (answer["success"], answer["models"]) == (False, [])
+    assert "can't be reached" in answer["error"]
+    assert not _INTERPRETER.search(answer["error"])
+
+
+def _hub_is_away_for_a_file(_, envelope):
+    answer = envelope["result"]
+    assert (answer["success"], answer["found"], "metadata" in answer) == (False, False, False)
+    assert "can't be reached" in answer["error"]
+    assert not _INTERPRETER.search(answer["error"])
+
+
 _EXPECTED = {
+    "lookup_hf_metadata_for_file.offline": _hub_is_away_for_a_file,
+    "lookup_hf_metadata_for_file.missing-file": _is({"success": False, "found": False, "error": "File not found"}),
+    "lookup_hf_metadata_for_file.not-found": _is({"success": True, "found": False}),
+    "lookup_hf_metadata_for_file.with-file": _is({"success": True, "found": False}),
+    "search_hf_models.offline": _hub_is_away,
+    "get_related_models.offline": _hub_is_away,
+    "get_related_models.outside-library": _is({"success": True, "models": []}),
+    "get_network_status.ok": _same,  # nothing was asked yet
     "check_files_writable.ok": _second_is_missing,
     "get_embedded_metadata.damaged": _same,
     # methods.json: content that nobody knows under the name of a model is imported and listed for review.

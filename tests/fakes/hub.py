@@ -35,7 +35,10 @@ _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<f
 
 @dataclass
 class Repo:
-    """A model repository: its files now, those of earlier revisions, and who may read it."""
+    """A model repository: its files now, those of earlier revisions, and who may read it.
+
+    Some mirrors list files with nothing but their names and sizes: `has_bare_tree`.
+    """
 
     id: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class Repo:
     gated: str | bool = False
     is_private: bool = False
     is_xet: bool = False
+    has_bare_tree: bool = False
     readers: frozenset[str] = frozenset()
     revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
@@ -300,6 +304,8 @@ def _sibling(repo: Repo, name: str, content: bytes, call: Call) -> dict[str, Any
 
 
 def _entry(repo: Repo, name: str, content: bytes) -> dict[str, Any]:
+    if repo.has_bare_tree:
+        return {"type": "file", "size": len(content), "path": name}
     if len(content) <= _LARGE_BYTES:
         return {"type": "file", "oid": _git_oid(content), "size": len(content), "path": name}
     digest = hashlib.sha256(content).hexdigest()

@@ -158,7 +158,9 @@ class _Planned:
 class FakeServer:
     """Answers with `answer(call)` until it is closed; a context manager."""
 
-    def __init__(self, answer: Callable[[Call], Answer], *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, answer: Callable[[Call], Answer], *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+    ) -> None:
         self.calls: list[Call] = []
         self.connections = 0
         self.ended = threading.Event()
@@ -167,9 +169,9 @@ class FakeServer:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._failures: list[BaseException] = []
-        self._server = _Listener(self, tls)
+        self._server = _Listener(self, tls, address)
         self.port: int = self._server.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{address}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="fake server")
         self._thread.start()
 
@@ -250,10 +252,10 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 256
 
-    def __init__(self, fake: FakeServer, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, fake: FakeServer, tls: ssl.SSLContext | None, address: str) -> None:
         self.fake = fake
         self._tls = tls
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((address, 0), _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # In the connection's own thread: a client that never shakes hands holds up nobody else.

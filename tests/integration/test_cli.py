@@ -264,6 +264,7 @@ def test_status_tells_root_library_and_machine(pumas, root):
     assert told["Writable"].strip() == "yes"
     assert told["Models"].strip() == "2"
     assert told["ComfyUI"].strip() == "no version is installed"
+    assert told["Network"].strip() == "asked when needed"
     assert " free of " in told["Disk"]
     assert told["Memory"].strip().endswith("iB")
 
@@ -273,6 +274,7 @@ def test_status_json_has_the_records(pumas, root):
     assert told["root"] == {"root": str(root), "is_writable": True}
     assert told["library"]["model_count"] == 2
     assert told["status"]["active_version"] is None
+    assert told["network"]["is_offline"] is False
     assert told["disk"]["total_bytes"] > 0
     assert told["resources"]["ram_total_bytes"] > 0
 

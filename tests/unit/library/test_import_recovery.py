@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from support.journals import planned
 
 from pumas import PumasApi
 from pumas.library.import_journal import (
     Entry,
     Journal,
-    PlannedFile,
     journals_of,
     left_journals,
     read_entries,
@@ -27,24 +27,11 @@ def layout(library: Path) -> Layout:
     return Layout(library.parents[1])
 
 
-def planned(path: Path, target: str, **given) -> PlannedFile:
-    state = path.stat()
-    fields = {
-        "source": str(path),
-        "target": target,
-        "inode": state.st_ino,
-        "size_bytes": state.st_size,
-        "mtime_ns": state.st_mtime_ns,
-        "ctime_ns": state.st_ctime_ns,
-        "is_near": True,
-        "is_taken": True,
-    }
-    return PlannedFile(**{**fields, **given})
-
-
-def interrupted(layout: Layout, tmp_path: Path, *, mode="move", moved=True, **given) -> tuple[Entry, Path, Path]:
+def interrupted(
+    layout: Layout, tmp_path: Path, *, mode="move", moved=True, names=("a.gguf", "b.gguf"), **given
+) -> tuple[Entry, Path, Path]:
     """A journal whose process was killed when it had placed one of two files; the entry and the two sources."""
-    sources = [tmp_path / "in" / name for name in ("a.gguf", "b.gguf")]
+    sources = [tmp_path / "in" / name for name in names]
     for path in sources:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(path.name.encode())
@@ -61,7 +48,7 @@ def interrupted(layout: Layout, tmp_path: Path, *, mode="move", moved=True, **gi
     work = layout.library / entry.work
     work.mkdir(parents=True)
     if moved:
-        sources[0].rename(work / "a.gguf")
+        sources[0].rename(work / names[0])
     journal._lock.release()  # as if its process had been killed
     return entry, sources[0], sources[1]
 
@@ -80,6 +67,41 @@ def test_what_was_moved_goes_back(layout, tmp_path):
     assert list(layout.library.glob("llm")) == []
     assert list(journals_of(layout).iterdir()) == []
     assert list(examine_imports(layout)) == []
+
+
+def test_another_name_of_what_lies_at_its_place_goes_whatever_that_is(layout, tmp_path):
+    entry, first, _ = interrupted(layout, tmp_path, mode="hardlink", moved=False, is_taken=False)
+    first.unlink()
+    first.symlink_to(tmp_path / "elsewhere")  # between the plan and the link
+    work = layout.library / entry.work
+    os.link(first, work / "a.gguf", follow_symlinks=False)
+    assert recover_imports(layout).left == []
+    assert first.is_symlink()
+    assert not work.exists()
+
+
+@pytest.mark.parametrize("lies_there", [False, True])
+def test_a_drive_that_numbers_its_files_anew_costs_nothing(lies_there, layout, tmp_path):
+    entry, first, _ = interrupted(layout, tmp_path, inode=7)
+    moved = layout.library / entry.work / "a.gguf"
+    if lies_there:
+        first.write_bytes(b"something new")
+    recovered = recover_imports(layout)
+    if lies_there:
+        assert first.read_bytes() == b"something new"
+        assert moved.read_bytes() == b"a.gguf"
+        assert recovered.left[0] == f"{first} lies at {moved}: something else lies at its place now"
+    else:
+        assert first.read_bytes() == b"a.gguf"
+        assert recovered.left == []
+
+
+def test_a_file_of_the_source_is_never_taken_for_half_of_a_copy(layout, tmp_path):
+    entry, first, second = interrupted(layout, tmp_path, moved=False, names=("b.gguf", "b.gguf.part"))
+    second.rename(layout.library / entry.work / second.name)
+    assert recover_imports(layout).left == []
+    assert first.read_bytes() == b"b.gguf"
+    assert second.read_bytes() == b"b.gguf.part"
 
 
 def test_a_place_that_is_taken_is_not_written_over_and_told_until_it_is_free(layout, tmp_path):
@@ -112,7 +134,7 @@ def test_a_copy_goes_and_its_source_stays(layout, tmp_path):
     entry, first, _ = interrupted(layout, tmp_path, mode="copy", moved=False, is_taken=False)
     work = layout.library / entry.work
     (work / "a.gguf").write_bytes(first.read_bytes())
-    (work / "b.gguf.part").write_bytes(b"b.")
+    (work / ".1.part").write_bytes(b"b.")
     recovered = recover_imports(layout)
     assert recovered.left == []
     assert len(recovered.undone) == 1
@@ -146,7 +168,7 @@ def test_a_journal_that_was_cut_ends_with_its_last_whole_line(layout, tmp_path):
     (path,) = left_journals(layout)
     with path.open("ab") as file:
         file.write(b'{"model": 0, "do')
-    assert [entry.is_done for entry in read_entries(path)] == [False]
+    assert [entry.is_done for entry in read_entries(path)[0]] == [False]
     recover_imports(layout)
     assert left_journals(layout) == []
 

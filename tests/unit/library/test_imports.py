@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.drives import can_mount, fill_drive, mounted_drive, remount
+from support.drives import btrfs_drive, can_mount, can_mount_btrfs, fill_drive, mounted_drive, remount
 from support.headers import Gguf
 from support.roots import write_model
 
 from pumas import PumasApi
 from pumas.errors import Cancelled, InvalidInput, NoSpace, Unavailable
 from pumas.library import import_placing
+from pumas.library.import_digests import note_due
 from pumas.models import ImportRequest
+from pumas.organised import ModelEdit
+from pumas.store.paths import Layout
 
 OTHER_DRIVE = Path("/dev/shm")
 
@@ -143,6 +146,25 @@ def test_a_reflink_shares_content_or_is_an_error(api, source):
         assert_untouched(api, path, gguf())
 
 
+@pytest.mark.skipif(not can_mount_btrfs(), reason="needs permission to mount")
+def test_reflinks_take_no_room_and_are_files_of_their_own(tmp_path):
+    with btrfs_drive(tmp_path / "drive") as drive, PumasApi(drive / "root") as api:
+        path = drive / "a.gguf"
+        path.write_bytes(gguf(size=4_000_000))
+        # Three copies would not fit beside it.
+        results = [import_one(api, path, mode="reflink", allows_duplicates=True) for _ in range(3)]
+        assert [result.error for result in results] == [None] * 3
+        files = [result.model_path / "a.gguf" for result in results]
+        assert len({file.stat().st_ino for file in (path, *files)}) == 4
+        assert api.verify().result().findings == ()
+        with files[0].open("r+b") as file:
+            file.write(b"changed")
+        assert path.read_bytes() == files[1].read_bytes() == files[2].read_bytes() == gguf(size=4_000_000)
+        assert import_one(api, path, official_name="Copies", allows_duplicates=True).error is None
+        full = import_one(api, path, official_name="Copies", allows_duplicates=True)
+        assert (full.error_kind, path.stat().st_size) == ("no_space", len(gguf(size=4_000_000)))
+
+
 def test_there_is_no_other_mode(api, source):
     with pytest.raises(InvalidInput, match="There is no mode 'steal'; choose from copy, move, hardlink, reflink"):
         api.import_model(source, mode="steal")
@@ -178,6 +200,39 @@ def test_a_repo_keeps_folders_and_names_that_refer_to_each_other(api, source):
     assert ".cache was left where it is: a hidden folder" in result.notes
     assert (source / ".gitattributes").exists()
     assert api.verify().result().findings == ()
+
+
+def test_names_of_a_repo_that_are_ours_are_not_kept(api, source):
+    names = ("metadata.json.1.2.tmp", "metadata.json.trashed", "overrides.json/a.bin", "config.json", "m.gguf.part")
+    for name in names:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(name)
+    (source / "m.gguf").write_bytes(gguf())
+    result = import_one(api, source)
+    api.delete_model(api.edit_model(result.model_id, ModelEdit(notes="x")).result().model_id).result()
+    (trashed,) = api.list_trash()
+    api.restore_from_trash(trashed.entry_id).result()
+    kept = {path.read_text() for path in result.model_path.rglob("*") if path.is_file() and path.suffix != ".gguf"}
+    assert kept.issuperset(names)
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".gguf", "部" * 83 + ".gguf", "b." + "部" * 84])
+def test_the_longest_names_can_be_copied(name, api, source):
+    (source / "config.json").write_text("{}")
+    (source / name).write_bytes(gguf())
+    (source / "m.gguf").write_bytes(gguf(1))
+    assert import_one(api, source).error is None
+
+
+def test_a_file_and_a_folder_whose_names_become_one(api, source):
+    for name in ("m.gguf", "one", "one!/a.gguf"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(gguf())
+    result = import_one(api, source)
+    assert sorted(file.path for file in api.plan_removal(result.model_id).files if file.path.startswith("one")) == [
+        "one-2",
+        "one/a.gguf",
+    ]
 
 
 def test_a_link_is_followed_and_goes_with_what_was_moved(api, source):
@@ -264,13 +319,40 @@ def test_hostile_names_give_plain_ones(name, api, source):
     assert api.verify().result().findings == ()
 
 
-@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb"])
+@pytest.mark.parametrize("model_type", ["../x", "a/b", "/abs", ".hidden", "..", "a\nb", "link_registry.db"])
 def test_a_model_type_is_a_plain_name(model_type, api, source):
     path = source / "a.gguf"
     path.write_bytes(gguf())
     result = import_one(api, path, mode="move", model_type=model_type)
     assert result.error_kind == "invalid_input"
     assert_untouched(api, path, gguf())
+
+
+@pytest.mark.parametrize("linked", ["llm", "llm/llama"])
+def test_nothing_goes_where_no_model_is_seen(linked, api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    other = tmp_path / "big"
+    other.mkdir()
+    (api.library / linked).parent.mkdir(exist_ok=True)
+    (api.library / linked).symlink_to(other)
+    assert "is a link, behind which no model is seen" in import_one(api, path, mode="move").error
+    (candidate,) = api.classify_model_import_paths([str(path)]).result()
+    assert "is a link, behind which no model is seen" in candidate.refusal
+    assert path.read_bytes() == gguf()
+    assert list(other.iterdir()) == []
+
+
+def test_a_name_that_no_text_can_hold_hinders_no_other(api, source):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    requests = [
+        ImportRequest(path=f"{path}\ud800"),
+        ImportRequest(path=str(path), official_name="a\ud800", tags=("\ud800",)),
+        ImportRequest(path=str(path)),
+    ]
+    results = api.import_batch(requests).result().results
+    assert [result.error is None for result in results] == [False, False, True]
 
 
 def test_a_name_can_not_leave_the_library(api, source):
@@ -306,6 +388,16 @@ def test_a_folder_in_the_library_becomes_a_model_where_it_is(api, library):
     assert api.verify().result().findings == ()
 
 
+def test_a_link_in_a_folder_that_stays_in_the_library_stays_one(api, library, source):
+    (source / "b.gguf").write_bytes(gguf(1))
+    folder = library / "llm" / "llama" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "a.gguf").write_bytes(gguf())
+    (folder / "b.gguf").symlink_to(source / "b.gguf")
+    assert import_one(api, folder).notes == ("It lies in the library already and stays where it is",)
+    assert (folder / "b.gguf").is_symlink()
+
+
 def test_a_loose_file_in_the_library_may_be_moved_to_its_place(api, library):
     (library / "a.gguf").write_bytes(gguf())
     assert import_one(api, library / "a.gguf", mode="move").model_id == "llm/llama/a"
@@ -331,6 +423,16 @@ def test_one_that_fails_hinders_no_other(api, source):
     assert [result.error is None for result in report.results] == [False, True, False]
     assert report.results[0].error == f"Local path not found: {source}/missing"
     assert left_over(api.library) == []
+
+
+def test_a_source_that_went_away_says_so(api, source):
+    for name in ("a.gguf", "b.gguf"):
+        (source / name).write_bytes(name.encode())
+    requests = [ImportRequest(path=str(source / "a.gguf")), ImportRequest(path=str(source))]
+    first, second = api.import_batch(requests, mode="move").result().results
+    assert first.error is None
+    assert "a.gguf was moved or deleted while it was imported; nothing was imported" in second.error
+    assert (source / "b.gguf").read_bytes() == b"b.gguf"
 
 
 def test_a_source_that_grows_is_not_imported(api, source):
@@ -376,6 +478,24 @@ def test_cancelled_work_is_undone(api, source):
     assert api.list_models() == []
 
 
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "move"])
+@pytest.mark.parametrize("stage", ["placing files", "writing documents", "giving names"])
+def test_many_that_are_cancelled_at_any_step_are_all_undone_or_all_there(mode, stage, api, source):
+    paths = [source / f"{number}.gguf" for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(gguf(number))
+    job = api.import_batch([ImportRequest(path=str(path)) for path in paths], mode=mode)
+    for snapshot in job.progress():
+        if snapshot.stage == stage:
+            job.cancel()
+    api.refresh_models().result()
+    imported = [api.library / model.model_id / f"{model.official_name}.gguf" for model in api.list_models()]
+    assert len(imported) in (0, 100)  # they get their names together
+    assert {path.read_bytes() for path in imported or paths} == {gguf(number) for number in range(100)}
+    assert all(path.exists() for path in paths) == (mode != "move" or not imported)
+    assert left_over(api.library) == []
+
+
 def test_digests_that_take_long_are_made_by_a_job(api, source, monkeypatch):
     monkeypatch.setattr(import_placing, "DIGEST_BYTES", 1)
     path = source / "a.gguf"
@@ -406,6 +526,25 @@ def test_digests_are_taken_up_again_after_a_restart(library, source, monkeypatch
         assert job.result() == 1
         assert api.make_due_digests() is None
     assert len(json.loads(document.read_text())["hashes"]["sha256"]) == 64
+
+
+def test_digests_of_a_model_that_can_t_be_read_now_stay_due(api, source, tmp_path):
+    path = source / "a.gguf"
+    path.write_bytes(gguf())
+    folder = import_one(api, path).model_path
+    (tmp_path / "root" / "secret").write_bytes(b"secret")
+    odd = {"name": "../../../../../secret", "size": len("secret")}
+    whole = json.dumps({"model_type": "llm", "files": [odd, 1, {"name": [1]}, {"name": "a.gguf", "size": len(gguf())}]})
+    (folder / "metadata.json.bak").unlink(missing_ok=True)
+    (folder / "metadata.json").write_text("{")
+    note_due(Layout(api.root.root), ["llm/llama/a", "../..", "llm/none/b"])
+    assert api.make_due_digests().result() == 0
+    (folder / "metadata.json").write_text(whole)
+    assert api.make_due_digests().result() == 1
+    assert api.make_due_digests() is None
+    files = json.loads((folder / "metadata.json").read_text())["files"]
+    assert files[:3] == [odd, 1, {"name": [1]}]
+    assert files[3]["sha256"] == hashlib.sha256(gguf()).hexdigest()
 
 
 @needs_mount

@@ -44,6 +44,9 @@ CASES = [
     ({"unet.down_blocks.0.attn2.to_k.lora_A.weight": [8, 2048]}, ("diffusion", "loras", "sdxl")),
     (["lora_unet_mid_block_attentions_0_proj_in.hada_w1_a"], ("diffusion", "loras", None)),
     (["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"], ("llm", "loras", None)),
+    (["base_model.model.model.layers.0.self_attn.k_proj.ia3_l"], ("llm", "loras", None)),
+    (["base_model.model.encoder.layer.0.attention.self.query.vera_lambda_b"], ("llm", "loras", None)),
+    (["lycoris_unet_mid_block_attentions_0_proj_in.oft_blocks"], ("diffusion", "loras", None)),
     (
         ["control_model.input_hint_block.0.weight", "control_model.time_embed.0.weight"],
         ("diffusion", "controlnet", None),
@@ -61,6 +64,18 @@ CASES = [
     ({"emb_params": [2, 768]}, ("diffusion", "embeddings", "stable-diffusion")),
     ({"clip_l": [2, 768], "clip_g": [2, 1280]}, ("diffusion", "embeddings", "sdxl")),
     (["model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"], ("diffusion", "upscale", "esrgan")),
+    (["conv_first.weight", "layers.0.residual_group.blocks.0.norm1.weight"], ("diffusion", "upscale", "swinir")),
+    (
+        [
+            *("conv_first.weight", "layers.0.residual_group.blocks.0.norm1.weight"),
+            "layers.0.residual_group.overlap_attn.qkv.weight",
+        ],
+        ("diffusion", "upscale", "hat"),
+    ),
+    (
+        ["ip_adapter_proj_model.norm.weight", "double_blocks.0.processor.ip_adapter_double_stream_k_proj.weight"],
+        ("diffusion", "ipadapter", None),
+    ),
     (
         ["model.diffusion_model.input_blocks.0.0.weight", "conditioner.embedders.1.model.ln_final.weight"],
         ("diffusion", "checkpoints", "sdxl"),
@@ -73,6 +88,38 @@ CASES = [
         ["double_blocks.0.img_attn.proj.weight", "single_blocks.0.linear1.weight"],
         ("diffusion", "checkpoints", "flux"),
     ),
+    (
+        [
+            "double_blocks.0.img_attn.proj.weight",
+            "single_blocks.0.linear1.weight",
+            "distilled_guidance_layer.in_proj.bias",
+        ],
+        ("diffusion", "checkpoints", "chroma"),
+    ),
+    (
+        [
+            "double_blocks.0.img_attn.proj.weight",
+            "single_blocks.0.linear1.weight",
+            "single_stream_modulation.lin.weight",
+        ],
+        ("diffusion", "checkpoints", "flux2"),
+    ),
+    (
+        ["cap_embedder.1.weight", "context_refiner.0.attention.qkv.weight", "layers.0.adaLN_modulation.1.weight"],
+        ("diffusion", "checkpoints", "lumina2"),
+    ),
+    (
+        ["cap_embedder.1.weight", "context_refiner.0.attention.qkv.weight", "layers.0.adaLN_modulation.0.weight"],
+        ("diffusion", "checkpoints", "z_image"),
+    ),
+    (
+        [
+            *("t_block.1.weight", "blocks.0.cross_attn.kv_linear.weight", "attention_y_norm.weight"),
+            "blocks.0.mlp.inverted_conv.conv.weight",
+        ],
+        ("diffusion", "checkpoints", "sana"),
+    ),
+    (["t_block.1.weight", "blocks.0.cross_attn.kv_linear.weight"], ("diffusion", "checkpoints", "pixart")),
     (["joint_blocks.0.x_block.attn.qkv.weight"], ("diffusion", "checkpoints", "sd3")),
     (
         ["blocks.0.self_attn.norm_q.weight", "text_embedding.2.weight", "head.modulation"],

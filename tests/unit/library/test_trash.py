@@ -127,7 +127,7 @@ def test_a_restored_model_never_lies_over_something(api, library, tmp_path):
     ):
         make()
         before = _state(library / "llm")
-        with pytest.raises(Conflict, match=r"already|through a link"):
+        with pytest.raises(Conflict, match=r"already|a link lies on the way"):
             api.restore_from_trash(trashed.entry_id).result(30)
         assert _state(library / "llm") == before
         assert api.list_trash() == [trashed]

@@ -54,6 +54,17 @@ def test_a_manifest_that_can_t_be_read_costs_nothing(layout, manifest):
     assert (entry / "model/A.gguf").exists()
 
 
+@pytest.mark.parametrize("state", [".removing", ".restoring"])
+def test_what_somebody_else_put_beside_a_model_stays(state, layout, caplog):
+    entry = _entry(layout, state)
+    (entry / "model").rename(layout.library / "llm/f/A")
+    (layout.library / "llm/f/A/metadata.json.trashed").rename(layout.library / "llm/f/A/metadata.json")
+    (entry / "mine.gguf").write_bytes(b"mine")
+    assert settle(layout) == 0
+    assert "can't be settled" in caplog.text
+    assert (entry / "mine.gguf").read_bytes() == b"mine"
+
+
 def test_an_entry_that_was_only_begun_goes_once_it_is_old(layout):
     entry = trash_of(layout.library) / "20260115T123456789012Z.removing"
     entry.mkdir(parents=True)

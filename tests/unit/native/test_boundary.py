@@ -98,8 +98,9 @@ def test_ctrl_c_ends_native_work(tree):
     code = (
         "import sys, pathlib, pumas_native\n"
         "paths = [str(p) for p in pathlib.Path(sys.argv[1]).rglob('metadata.json')] * 20000\n"
-        "print('ready', flush=True)\n"
-        "try: pumas_native.read_metadata_files(paths, max_bytes=9999, max_depth=9)\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    pumas_native.read_metadata_files(paths, max_bytes=9999, max_depth=9)\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)\n"
     )
     process: Any = subprocess.Popen([sys.executable, "-c", code, str(tree)], stdout=subprocess.PIPE, text=True)

@@ -11,6 +11,7 @@ import blake3
 import pumas_native
 import pytest
 from pumas_native.errors import Cancelled, InvalidArgument
+from support.drives import btrfs_drive, can_mount_btrfs
 
 SIZES = [0, 1, 511, 524_288, 524_289, 20_000_003]
 
@@ -113,6 +114,25 @@ def test_content_is_shared_or_nothing_is_there(tmp_path):
         assert not target.exists()
     else:
         assert target.read_bytes() == b"content"
+
+
+@pytest.mark.skipif(not can_mount_btrfs(), reason="needs permission to mount")
+def test_content_is_shared_where_the_file_system_can(tmp_path):
+    with btrfs_drive(tmp_path / "drive") as drive:
+        path, target = drive / "a", drive / "b"
+        path.write_bytes(bytes(range(256)) * 4096)
+        path.chmod(0o640)
+        os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+        assert pumas_native.reflink_files([path], [target]) == []
+        assert target.read_bytes() == path.read_bytes()
+        assert target.stat().st_mtime_ns == path.stat().st_mtime_ns
+        assert target.stat().st_mode == path.stat().st_mode
+        ((_, error),) = pumas_native.reflink_files([path], [target])
+        assert error.errno == errno.EEXIST
+        other = tmp_path / "b"
+        ((_, error),) = pumas_native.reflink_files([path], [other])
+        assert error.errno == errno.EXDEV
+        assert not other.exists()
 
 
 @pytest.mark.parametrize("function", [pumas_native.copy_files, pumas_native.rename_new, pumas_native.reflink_files])

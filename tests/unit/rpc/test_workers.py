@@ -14,7 +14,7 @@ class Call:
 
     def __init__(self, work=lambda: None):
         self.work = work
-        self.thread = Future()
+        self.thread: Future[int] = Future()
 
     def service(self):
         self.work()
@@ -113,7 +113,12 @@ def test_a_call_that_fails_costs_no_thread():
 def test_what_nobody_took_is_told_that_it_is_over():
     with started(1) as workers:
         begun, end = threading.Event(), threading.Event()
-        call, waiting = Call(lambda: (begun.set(), end.wait())), Call()
+
+        def begun_and_wait():
+            begun.set()
+            end.wait()
+
+        call, waiting = Call(begun_and_wait), Call()
         workers.add_task(call)
         workers.add_task(waiting)
         assert begun.wait(10)

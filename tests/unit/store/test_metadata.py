@@ -35,6 +35,7 @@ _PLACES = [
     (metadata.RELEASES, "comfyanonymous/ComfyUI", "cache/github-releases.json"),
     (metadata.RELEASES, "ollama/ollama", "cache/github-releases-ollama-ollama.json"),
     (metadata.RELEASES, "/etc/passwd", "cache/github-releases-etc-passwd.json"),
+    (metadata.RELEASE_PAGES, "", "cache/release-pages.json"),
     (metadata.INSTALL_STATE, "comfyui", "cache/installation-state.json"),
     (metadata.INSTALL_STATE, "ollama", "cache/installation-state-ollama.json"),
     (metadata.REQUIREMENTS, "", "cache/release-requirements.json"),

@@ -1,13 +1,17 @@
-"""Names that NTFS and Windows take (`library.md` §2.1); other drives take nearly all names."""
+"""Names of files: their suffix, and which NTFS and Windows take (`library.md` §2.1); other drives take nearly all."""
 
 from __future__ import annotations
-
-from pumas.library.naming import split_suffix
 
 _RESERVED_CHARACTERS = frozenset('<>:"/\\|?*')
 _RESERVED_STEMS = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{device}{number}" for device in ("COM", "LPT") for number in range(1, 10))}
 )
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Stem and suffix of a name: a dot at the beginning or the end starts none (pathlib before Python 3.14)."""
+    at = name.rfind(".")
+    return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
 
 
 def is_ntfs_name(name: str) -> bool:
