@@ -1,7 +1,7 @@
 //! Compiled cores of Pumas: pure functions over paths, bytes and limits.
 //!
-//! The domains (`documents`, `hash`, `headers`, `place`, `scan`) are plain Rust and know nothing of Python; `python`
-//! is the boundary and exists only with the feature of that name.
+//! The domains (`documents`, `hash`, `headers`, `place`, `scan`, `transfer`) are plain Rust and know nothing of
+//! Python; `python` is the boundary and exists only with the feature of that name.
 
 pub mod control;
 pub mod documents;
@@ -11,6 +11,7 @@ pub mod parallel;
 pub mod place;
 mod regular;
 pub mod scan;
+pub mod transfer;
 
 #[cfg(feature = "python")]
 mod python;

@@ -553,5 +553,205 @@ def read_headers(
         InvalidArgument: `detail` or `file_format` is none of those of `read_header`.
     """
 
+_FileState: TypeAlias = Literal["waiting", "transferring", "verifying", "done", "failed"]
+
+@final
+class TransferFile:
+    """A file to be fetched."""
+
+    def __new__(
+        cls,
+        url: str,
+        target: str | os.PathLike[str],
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        size: int | None = None,
+        sha256: str | None = None,
+        validator: str | None = None,
+    ) -> TransferFile:
+        """Say what is fetched, and whereto.
+
+        Args:
+            url: Of http or https, without credentials.
+            target: A path where nothing is yet; `NAME.part` and `NAME.part.journal` are written beside it.
+            headers: Sent to scheme, host and port of `url`, to no other place.
+            size: Its length in bytes, if that is declared.
+            sha256: Its digest as 64 hexadecimal digits, if that is declared.
+            validator: What else names the content: a commit, say. A part is gone on with only if this and `sha256` are
+                what they were.
+
+        Raises:
+            InvalidArgument: `sha256` is no such digest.
+        """
+
+@final
+class TransferOptions:
+    """How files are fetched. Nothing is read from the environment."""
+
+    def __new__(
+        cls,
+        *,
+        connections: int = 16,
+        connections_per_host: int = 8,
+        piece_bytes: int = 8388608,
+        window_bytes: int = 268435456,
+        min_rate_bytes_s: int = 1024,
+        stall_window_s: float = 20.0,
+        retries: int = 8,
+        retry_wait_s: float = 0.5,
+        max_wait_s: float = 60.0,
+        connect_timeout_s: float = 15.0,
+        private_from_public: bool = False,
+        http_proxy: str | None = None,
+        https_proxy: str | None = None,
+        no_proxy: Sequence[str] = (),
+        ca_file: str | os.PathLike[str] | None = None,
+        user_agent: str = "pumas",
+    ) -> TransferOptions:
+        """Choose what differs from the defaults.
+
+        Args:
+            connections: Requests at once, over all files; 1 to 256.
+            connections_per_host: The same for one host.
+            piece_bytes: What one request asks for at most, in MiB of whole numbers; 1 MiB to 1 GiB.
+            window_bytes: How far ahead of the digests bytes are asked for.
+            min_rate_bytes_s: A connection that brings less,
+            stall_window_s: over so long a time, is dropped and its range taken elsewhere.
+            retries: Failures in a row, with nothing new between them, that a file is forgiven; failures of several
+                connections at once count as one.
+            retry_wait_s: Wait after the second of them, doubled after each further one; none after the first.
+            max_wait_s: No wait is longer; a server that asks for more with Retry-After has failed.
+            connect_timeout_s: For each address of a host.
+            private_from_public: Whether a host with a public address may lead to a private one. The address that is
+                connected to counts. Through a proxy it is not known, and not judged.
+            http_proxy: `http://[USER:PASSWORD@]HOST[:PORT]`, for addresses of http,
+            https_proxy: and of https, by `CONNECT`.
+            no_proxy: Hosts that are asked directly: names, with all below them, addresses, or `*`.
+            ca_file: Certificates in PEM form, believed besides the roots of Mozilla's programme.
+            user_agent: Sent with each request.
+
+        Raises:
+            InvalidArgument: A number is out of its range.
+        """
+
+@final
+class TransferControl:
+    """Steers a transfer while it runs, from any thread."""
+
+    def __new__(cls, cancel: CancelToken | None = None, *, limit_bytes_s: int | None = None) -> TransferControl: ...
+    def pause(self) -> None:
+        """Close all connections (within 100 ms); what they brought is kept, and `transfer` waits."""
+    def resume(self) -> None: ...
+    def cancel(self) -> None:
+        """Set the token: `transfer` raises Cancelled. Parts and journals stay for the next time."""
+    def limit_rate(self, bytes_s: int | None) -> None:
+        """Limit all connections together, from now on; None lifts the limit."""
+    def snapshot(self) -> TransferProgress:
+        """How far all was at most 50 ms ago; without files before `transfer` was called."""
+
+@final
+class TransferProgress:
+    """How far a transfer has come."""
+
+    @property
+    def files_done(self) -> int: ...
+    @property
+    def done_bytes(self) -> int:
+        """Bytes that are there, of all files."""
+    @property
+    def total_bytes(self) -> int | None:
+        """None while a size is not known."""
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes of bodies that came in this call, those that were not used too."""
+    @property
+    def rate_bytes_s(self) -> int:
+        """Over the last three seconds."""
+    @property
+    def connections(self) -> int:
+        """Requests on their way."""
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def files(self) -> list[FileProgress]:
+        """In the order of the files."""
+
+@final
+class FileProgress:
+    """How far one file has come."""
+
+    @property
+    def state(self) -> _FileState:
+        """`verifying`: all bytes are there, not all are digested."""
+    @property
+    def done_bytes(self) -> int: ...
+    @property
+    def size_bytes(self) -> int | None: ...
+    @property
+    def reason(self) -> str | None:
+        """What went wrong last, until something goes well."""
+
+@final
+class TransferResult:
+    """What came of one file. With an `error` nothing else means anything."""
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hex digest, computed."""
+    @property
+    def blake3(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str | None:
+        """The strong ETag that the last host gave, quotes included."""
+    @property
+    def host(self) -> str | None:
+        """Who sent the bytes, after redirects; None when they were there already."""
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes of bodies that came in this call, those that were not used too."""
+    @property
+    def block_sums(self) -> bytes:
+        """32 bytes for each block of 1 MiB: its chaining value in the file's BLAKE3 tree.
+
+        They belong to `blake3`: merged by the rules of the tree they give it. What a block has in a file of that
+        length it has anywhere, so a file of one block has the value of the first block of a longer one.
+        """
+    @property
+    def error(self) -> Exception | None:
+        """TransferError or OSError; None: the file is whole, right, on disk and under its name."""
+
+def transfer(
+    files: Sequence[TransferFile],
+    *,
+    options: TransferOptions | None = None,
+    control: TransferControl | None = None,
+    progress: Callable[[TransferProgress], object] | None = None,
+) -> list[TransferResult]:
+    """Fetch files over many connections at once, without the GIL, going on where an earlier call ended.
+
+    Args:
+        files: In the order in which they are begun.
+        options: The defaults when not given.
+        control: Steers it; one control for one call.
+        progress: Called with how far all is, at most 20 times a second and only after a change, in the calling thread.
+
+    Returns:
+        One result for each file, in their order. A file without an error is on disk under its name, which replaced
+        nothing; its SHA-256 is the declared one, if one was declared. A file with one hinders no other; what is there
+        of it stays as `NAME.part` (with `WrongDigest`: as evidence, the next call begins anew).
+
+    Raises:
+        InvalidArgument: A proxy, the file of certificates or the user agent is of no use.
+        Cancelled: The control's token was set. Files that were finished are there.
+
+    HTTP/1.1 as RFC 9110 and 9112 say, always unpacked. Each answer must be of the range, length and strong ETag that
+    are expected. The journal notes each MiB that is there with its sum, so a killed process fetches the blocks on their
+    way again and nothing else; part and journal are synced each second, in this order. What a journal says is believed
+    when the bytes, read once, have that sum. SHA-256 is computed along what is there without a gap. About 24 MiB of
+    memory with 16 connections, whatever the files' size, 33 bytes for each MiB of them aside.
+    """
+
 def panic_for_test() -> None:
     """Panic inside the boundary (raises NativeError); only the tests call it."""

@@ -20,6 +20,7 @@ mod kernel;
 mod lane;
 mod overlap;
 mod rotation;
+pub(crate) mod running;
 mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;

@@ -18,6 +18,7 @@ use crate::hash::HashError;
 use crate::headers::{HeaderError, Kind};
 use crate::regular::{self, FOLDER};
 use crate::scan::{ChangesError, ScanError};
+use crate::transfer::TransferError;
 
 import_exception!(pumas_native.errors, NativeError);
 import_exception!(pumas_native.errors, Cancelled);
@@ -64,6 +65,7 @@ pub enum Failure {
     /// A file, and what is wrong with its header.
     Header(PathBuf, HeaderError),
     Scan(ScanError),
+    Transfer(TransferError),
 }
 
 impl From<ChangesError> for Failure {
@@ -97,6 +99,7 @@ impl From<Failure> for PyErr {
             Failure::Changes(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Hash(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Header(path, error) => header_exception(path, &error),
+            Failure::Transfer(error) => InvalidArgument::new_err(error.to_string()),
             Failure::Scan(error) => ScanFailed::new_err(error.to_string()),
         }
     }
@@ -133,8 +136,10 @@ pub use libc as errno;
 pub mod errno {
     pub const EIO: i32 = 5;
     pub const EAGAIN: i32 = 11;
+    pub const EEXIST: i32 = 17;
     pub const EISDIR: i32 = 21;
     pub const EINVAL: i32 = 22;
+    pub const ENOSPC: i32 = 28;
     pub const ECANCELED: i32 = 105;
     pub const EOPNOTSUPP: i32 = 130;
 }
@@ -162,9 +167,28 @@ pub fn run<T: Send>(
     cancel: Option<CancelToken>,
     work: impl FnOnce(&Control) -> Result<T, Failure> + Send,
 ) -> PyResult<T> {
-    let control = Control::new(cancel.unwrap_or_default().flag);
     let progress = progress.map(|callback| callback.clone().unbind());
-    let outcome = py.detach(|| wait_for(&control, progress.as_ref(), work))?;
+    let mut told = 0;
+    let tell = |py: Python<'_>, control: &Control| {
+        let done = control.done();
+        if let (Some(callback), true) = (progress.as_ref(), done != told) {
+            told = done;
+            callback.call1(py, (done,))?;
+        }
+        Ok(())
+    };
+    run_telling(py, cancel, tell, work)
+}
+
+/// As `run`; `tell` is called with each tick, on this thread.
+pub fn run_telling<T: Send>(
+    py: Python<'_>,
+    cancel: Option<CancelToken>,
+    mut tell: impl FnMut(Python<'_>, &Control) -> PyResult<()> + Send,
+    work: impl FnOnce(&Control) -> Result<T, Failure> + Send,
+) -> PyResult<T> {
+    let control = Control::new(cancel.unwrap_or_default().flag);
+    let outcome = py.detach(|| wait_for(&control, &mut tell, work))?;
     match outcome {
         Ok(result) => result.map_err(PyErr::from),
         Err(panic) => {
@@ -177,7 +201,7 @@ type Outcome<T> = thread::Result<Result<T, Failure>>;
 
 fn wait_for<T: Send>(
     control: &Control,
-    progress: Option<&Py<PyAny>>,
+    tell: &mut impl FnMut(Python<'_>, &Control) -> PyResult<()>,
     work: impl FnOnce(&Control) -> Result<T, Failure> + Send,
 ) -> PyResult<Outcome<T>> {
     thread::scope(|scope| {
@@ -187,15 +211,14 @@ fn wait_for<T: Send>(
             // The receiver only goes away when a tick failed, and then nobody wants the outcome.
             let _ = sender.send(outcome);
         });
-        let mut told = 0;
         loop {
             match receiver.recv_timeout(TICK) {
                 Ok(outcome) => {
-                    tick(control, progress, &mut told)?;
+                    tick(control, tell)?;
                     return Ok(outcome);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = tick(control, progress, &mut told) {
+                    if let Err(error) = tick(control, tell) {
                         control.cancel.set();
                         return Err(error);
                     }
@@ -208,15 +231,10 @@ fn wait_for<T: Send>(
     })
 }
 
-fn tick(control: &Control, progress: Option<&Py<PyAny>>, told: &mut u64) -> PyResult<()> {
+fn tick(control: &Control, tell: &mut impl FnMut(Python<'_>, &Control) -> PyResult<()>) -> PyResult<()> {
     Python::attach(|py| {
         py.check_signals()?;
-        let done = control.done();
-        if let (Some(callback), true) = (progress, done != *told) {
-            *told = done;
-            callback.call1(py, (done,))?;
-        }
-        Ok(())
+        tell(py, control)
     })
 }
 

@@ -7,6 +7,7 @@ mod hash;
 mod headers;
 mod place;
 mod scan;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -34,6 +35,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<headers::NameWords>()?;
     module.add_function(wrap_pyfunction!(place::rename_new, module)?)?;
     module.add_function(wrap_pyfunction!(place::reflink_files, module)?)?;
+    module.add_class::<transfer::TransferControl>()?;
+    module.add_class::<transfer::TransferFile>()?;
+    module.add_class::<transfer::TransferOptions>()?;
+    module.add_class::<transfer::TransferProgress>()?;
+    module.add_class::<transfer::FileProgress>()?;
+    module.add_class::<transfer::TransferResult>()?;
+    module.add_function(wrap_pyfunction!(transfer::transfer, module)?)?;
     module.add_function(wrap_pyfunction!(boundary::panic_for_test, module)?)?;
     Ok(())
 }
