@@ -197,18 +197,20 @@ async def _body(response: httpx.Response, host: str, request: Request) -> bytes:
 async def _unzipped(pieces: AsyncIterator[bytes], host: str, limit: int) -> AsyncIterator[bytes]:
     # SECURITY: zlib itself is told how much may come out; a few KiB could become a GiB.
     unzip = zlib.decompressobj(wbits=31)
-    came = asked = 0
+    came = sent = 0
     async for piece in pieces:
-        asked += len(piece)
+        sent += len(piece)
+        if sent > limit:  # blocks that hold nothing, or what follows the end and zlib would keep
+            raise _too_large(host, limit)
         try:
-            out = unzip.decompress(piece, limit + 1 - came)
+            out = b"" if unzip.eof else unzip.decompress(piece, limit + 1 - came)
         except zlib.error as exc:
             raise BadAnswer(host, "sends a damaged gzip answer") from exc
         came += len(out)
         yield out
         if came > limit:
             return
-    if asked and not unzip.eof:
+    if sent and not unzip.eof:
         raise NetworkError(host, "ended the answer too early; try again")
 
 

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -174,6 +175,14 @@ def test_what_lasts_is_told_after_as_many_tries_as_make_sense(client, server, fa
         ask(client, server)
     assert type(caught.value) is kind
     assert len(server.calls) == tries
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "stall"])
+def test_a_status_counts_even_if_its_text_does_not_come(client, server, ending):
+    server.fail(lambda answer: Answer(429, b"slow down", {"Retry-After": "60"}, length=99, ending=ending), times=None)
+    with pytest.raises(RateLimited, match="in 60 seconds"):
+        ask(client, server)
+    assert len(server.calls) == 1
 
 
 def test_a_status_that_was_asked_for_is_an_answer(client, server):
@@ -361,6 +370,16 @@ def test_an_answer_has_a_bound_whatever_it_says(client, server):
         server.fail(fault)
         with pytest.raises(BadAnswer, match="more than the 1000 bytes"):
             ask(client, server, max_bytes=1000)
+
+
+@pytest.mark.parametrize("more", [bytes(5_000_000), b"\0\0\0\xff\xff" * 1_000_000], ids=["after the end", "empty blocks"])
+def test_gzip_that_goes_on_without_holding_anything_ends(client, server, more):
+    packer = zlib.compressobj(wbits=31)
+    begin = packer.compress(b"{}") + packer.flush(zlib.Z_FINISH if more[:5] == bytes(5) else zlib.Z_SYNC_FLUSH)
+    sent = Answer(200, begin + more, headers={"Content-Encoding": "gzip"}, is_chunked=True)
+    server.fail(lambda answer: sent)
+    with pytest.raises(BadAnswer, match="more than the 100000 bytes"):
+        ask(client, server, max_bytes=100_000)
 
 
 def test_gzip_is_understood_and_other_encodings_are_not(client, server):
