@@ -11,6 +11,7 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from socket import gaierror
 
 import httpx
@@ -28,6 +29,7 @@ MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST = re.compile(r"[\w.:-]{1,253}", re.ASCII)  # names and addresses; anything else only confuses a resolver
 _DRAINED_BYTES = 64 * 1024  # the rest of an answer that is read for the sake of the connection
+_DRAINED_S = 1.0
 
 
 class Exchange:
@@ -215,9 +217,13 @@ async def _unzipped(pieces: AsyncIterator[bytes], host: str, limit: int) -> Asyn
 
 
 async def _drain(response: httpx.Response) -> None:
-    if 0 < _length(response) <= _DRAINED_BYTES:
-        async for _ in response.aiter_raw():
-            pass
+    if not 0 < _length(response) <= _DRAINED_BYTES:
+        return
+    # The status is known; a text that does not come costs the connection, nothing else.
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(_DRAINED_S):
+            async for _ in response.aiter_raw():
+                pass
 
 
 def _length(response: httpx.Response) -> int:
@@ -234,6 +240,8 @@ def _network_error(host: str, error: httpx.HTTPError) -> NetworkError:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NetworkError(host, f"has no valid certificate: {cause.verify_message}", is_passing=False)
+        if isinstance(cause, httpx.InvalidURL):
+            return BadAnswer(host, "redirects to something that is no address")
         if isinstance(cause, gaierror):
             return NetworkError(host, "is not known; is there a connection to the network?")
         cause = cause.__cause__ or cause.__context__

@@ -323,8 +323,9 @@ def test_a_redirect_to_nowhere_is_told(client, server):
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/", "http://", "http://[", "data:,x"])
 def test_redirects_go_to_the_web_only(client, server, target):
     server.fail(lambda answer: Answer(302, headers={"Location": target}))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadAnswer, match="redirects"):
         ask(client, server)
+    assert len(server.calls) == 1
 
 
 def test_a_token_goes_to_the_first_host_only(client, server):
@@ -372,7 +373,9 @@ def test_an_answer_has_a_bound_whatever_it_says(client, server):
             ask(client, server, max_bytes=1000)
 
 
-@pytest.mark.parametrize("more", [bytes(5_000_000), b"\0\0\0\xff\xff" * 1_000_000], ids=["after the end", "empty blocks"])
+@pytest.mark.parametrize(
+    "more", [bytes(5_000_000), b"\0\0\0\xff\xff" * 1_000_000], ids=["after the end", "empty blocks"]
+)
 def test_gzip_that_goes_on_without_holding_anything_ends(client, server, more):
     packer = zlib.compressobj(wbits=31)
     begin = packer.compress(b"{}") + packer.flush(zlib.Z_FINISH if more[:5] == bytes(5) else zlib.Z_SYNC_FLUSH)
