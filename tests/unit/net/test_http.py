@@ -534,14 +534,18 @@ def test_encrypted_connections_go_through_a_proxy_and_check_the_name():
     ("config", "words"),
     [
         (Config(http_proxy="socks5://127.0.0.1:1"), "proxy for http"),
+        (Config(http_proxy="http://user:secret@proxy:port"), "proxy for http is no address"),
+        (Config(http_proxy="http://[::1"), "http_proxy"),
+        (Config(http_proxy="http://"), "http_proxy"),
         (Config(ssl_cert_file=Path("/nowhere/ca.pem")), "SSL_CERT_FILE"),
         (Config(ssl_cert_file=Path(__file__)), "SSL_CERT_FILE"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(config, words):
     client = HttpClient(config)
-    with pytest.raises(InvalidInput, match=words):
+    with pytest.raises(InvalidInput, match=words) as caught:
         client.fetch(Request(url="http://127.0.0.1:9/"))
+    assert "secret" not in str(caught.value)
     client.close()
 
 
