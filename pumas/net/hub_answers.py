@@ -37,6 +37,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT = 4096  # characters of a name; the hub's own bound for paths
 _MOST = 2**63 - 1
+_MOST_TAGS, _MOST_TAG = 1000, 500  # as many and as long as a user may give a model
 
 
 def repo_of(entry: object) -> Repo | None:
@@ -196,8 +197,9 @@ def kind_of(tags: Iterable[str]) -> str:
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """The texts of a list."""
-    return tuple(text for one in value if (text := _text(one))) if isinstance(value, list) else ()
+    """The texts of a list; the first thousand, without those that are too long for a tag."""
+    texts = map(_text, value[:_MOST_TAGS] if isinstance(value, list) else ())
+    return tuple(text for text in texts if 0 < len(text) <= _MOST_TAG)
 
 
 def _text(value: object) -> str:
