@@ -141,10 +141,17 @@ def _parsed(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as exc:
-        raise BadAnswer(text, "is no address that can be asked") from exc
+        raise _no_address(text) from exc
     if not _is_web(url):
-        raise BadAnswer(text, "is no address that can be asked")
+        raise _no_address(text)
     return url
+
+
+def _no_address(text: str) -> BadAnswer:
+    # What is asked for does not help, and what stands before `@` is a password.
+    place = text.partition("?")[0].rpartition("@")[2]
+    bases = "HF_ENDPOINT and PUMAS_GITHUB_API_BASE begin with https:// or http:// and a host"
+    return BadAnswer(place, f"is no address that can be asked; {bases}")
 
 
 def _is_web(url: httpx.URL) -> bool:

@@ -292,8 +292,14 @@ def test_a_closed_client_refuses_and_gives_up_what_is_under_way(client, server):
     "url", ["", "huggingface.co/a", "ftp://a/b", "http://", "http://[", "file:///etc/passwd", "x" * 99999]
 )
 def test_what_is_no_web_address_is_not_asked(client, url):
-    with pytest.raises(BadAnswer, match="is no address"):
+    with pytest.raises(BadAnswer, match="is no address that can be asked; HF_ENDPOINT"):
         client.fetch(Request(url=url))
+
+
+def test_what_is_no_web_address_is_told_without_its_password(client):
+    with pytest.raises(BadAnswer, match="^hub/api is no address") as caught:
+        client.fetch(Request(url="htps://user:secret@hub/api?search=x"))
+    assert "secret" not in str(caught.value)
 
 
 # Redirects

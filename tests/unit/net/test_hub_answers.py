@@ -132,4 +132,5 @@ def test_ids_that_are_some():
 
 def test_tags_are_bounded_as_those_of_a_user():
     repo = repo_of({"id": "a/b", "tags": ["x" * 501, *map(str, range(5000))]})
+    assert repo is not None
     assert repo.tags == tuple(map(str, range(999)))
