@@ -297,7 +297,7 @@ def test_what_is_no_web_address_is_not_asked(client, url):
 
 
 def test_what_is_no_web_address_is_told_without_its_password(client):
-    with pytest.raises(BadAnswer, match="^hub/api is no address") as caught:
+    with pytest.raises(BadAnswer, match=r"^hub/api is no address") as caught:
         client.fetch(Request(url="htps://user:secret@hub/api?search=x"))
     assert "secret" not in str(caught.value)
 
