@@ -90,6 +90,9 @@ def _read_on(readings: Sequence[_Reading], step: int, client: HttpClient) -> Non
             one.found = _parsed(one)
         except PumasError as exc:
             one.found = exc
+    for one in readings:
+        if one.found is not None:
+            one.prefix = bytearray()  # up to 64 MiB that nobody reads again
 
 
 def _wanted(reading: _Reading, step: int) -> int:
