@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 import subprocess
@@ -286,6 +287,24 @@ def test_a_closed_client_refuses_and_gives_up_what_is_under_way(client, server):
     assert failures
     with pytest.raises(Cancelled):
         ask(client, server)
+
+
+def test_a_request_that_begins_while_the_client_closes_is_given_up(client, server, monkeypatch):
+    ask(client, server)
+    hand_in = asyncio.run_coroutine_threadsafe
+    closing = threading.Thread(target=client.close)
+
+    def late(work, loop):
+        monkeypatch.undo()
+        closing.start()
+        closing.join(0.2)  # it waits for us, or is done with all that it knows of
+        return hand_in(work, loop)
+
+    server.fail(fakes.stall())
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    with pytest.raises(Cancelled):
+        ask(client, server)
+    closing.join()
 
 
 @pytest.mark.parametrize(
