@@ -35,6 +35,7 @@ JOB_WAIT_S: Final = 50.0  # the client gives up on a call after 60 s
 JOB_WORKERS: Final = 4  # long operations at once
 LONG_CALLS: Final = 8  # server threads that may wait for jobs at once, of SERVER_THREADS
 LONG_CALL_WAIT_S: Final = 5.0  # for one of them to become free
+LONG_CALLS_WAITING: Final = 22  # threads that wait for that at once: the client's 30 calls fit, and 2 stay free
 SERVER_THREADS: Final = 32
 SHUTDOWN_S: Final = 0.8  # jobs have reached a safe point by then, or are left to the next start
 

@@ -56,8 +56,11 @@ class Progress:
 class Job(Generic[T]):
     """One piece of long work; safe to use from several threads."""
 
-    def __init__(self, kind: str, work: Callable[[Progress], T], *, key: str | None = None) -> None:
+    def __init__(
+        self, kind: str, work: Callable[[Progress], T], *, key: str | None = None, is_remote: bool = False
+    ) -> None:
         self.key = key
+        self.is_remote = is_remote
         self.job_id = uuid.uuid4().hex
         self.kind = kind
         self._work = work
@@ -182,7 +185,11 @@ class Job(Generic[T]):
 
 
 class JobPool:
-    """Runs jobs on at most `workers` threads and remembers them for a while."""
+    """Runs jobs on at most `workers` threads and remembers them for a while.
+
+    Half of the threads are kept from work that waits for other machines: a hub that does not answer must not keep a
+    refresh from beginning.
+    """
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -191,16 +198,20 @@ class JobPool:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._running: set[str | None] = set()
+        self._remote = 0
         self._wake = threading.Condition()
         self._is_closed = False
 
-    def submit(self, kind: str, work: Callable[[Progress], T], *, key: str | None = None) -> Job[T]:
+    def submit(
+        self, kind: str, work: Callable[[Progress], T], *, key: str | None = None, is_remote: bool = False
+    ) -> Job[T]:
         """Queue a piece of work.
 
         Args:
             kind: What it does, for people.
             work: Called with the `Progress` of its job.
             key: A job of this key that has not begun is handed out again instead of a second one.
+            is_remote: Whether it waits for other machines.
 
         Raises:
             Cancelled: The pool was closed.
@@ -212,7 +223,7 @@ class JobPool:
                 same = (job for job in self._queue if job.is_queued and job.key == key)
                 if (waiting := next(same, None)) is not None:
                     return waiting  # type: ignore[return-value] # same key, same work, same result
-            job = Job(kind, work, key=key)
+            job = Job(kind, work, key=key, is_remote=is_remote)
             self._remember(job)  # type: ignore[arg-type]
             self._queue.append(job)  # type: ignore[arg-type]
             if len(self._queue) > self._idle and len(self._threads) < self._workers:
@@ -239,15 +250,18 @@ class JobPool:
                 if job is None:
                     return
                 self._running.add(job.key)
+                self._remote += job.is_remote
             job.run()
             with self._wake:
                 self._running.discard(job.key)
+                self._remote -= job.is_remote
                 self._wake.notify_all()
 
     def _next(self) -> Job[object] | None:
         """Take the first job that may begin: one whose key is at work waits, so that later callers can join it."""
+        is_full = self._remote >= max(1, self._workers // 2)
         for job in self._queue:
-            if job.key is None or job.key not in self._running:
+            if (job.key is None or job.key not in self._running) and not (job.is_remote and is_full):
                 self._queue.remove(job)
                 return job
         return None

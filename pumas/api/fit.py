@@ -62,7 +62,7 @@ class FitOperations:
             facts = self._facts(repo, choices[0][1], progress) if choices else _no_facts("the repo holds no model")
             return details_of(repo, choices, facts, self._machine(), context=context)
 
-        return self._root.jobs.submit("download_details", work)
+        return self._root.jobs.submit("download_details", work, is_remote=True)
 
     def _facts(self, repo: RepoFiles, files: Sequence[RepoFile], progress: Progress) -> Facts:
         """What the header of the largest model among files tells, and the repo's configuration."""

@@ -26,7 +26,7 @@ class HubOperations(ModelOperations):
             limit: Most models, 0 to 1000.
 
         Raises:
-            InvalidInput: `query` is too long, or `limit` out of range.
+            InvalidInput: `query` or `kind` is too long or no text, or `limit` out of range.
             NetworkError: The hub can't be asked, and never answered this before.
         """
         return self._root.hub_searches.search(query, kind=kind, limit=limit)

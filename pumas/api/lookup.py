@@ -53,7 +53,7 @@ class LookupOperations(ModelOperations):
                 target = target_of_file(filename, path)
             return self._look_up(target, progress, asks_again=asks_again)
 
-        return self._root.jobs.submit("lookup", work)
+        return self._root.jobs.submit("lookup", work, is_remote=True)
 
     def refetch_model_metadata_from_hf(
         self, model_id: str, repo_id: str | None = None, *, writes: bool = True, asks_again: bool = False
@@ -97,7 +97,7 @@ class LookupOperations(ModelOperations):
                 self._follow(progress)
             return done
 
-        return self._root.jobs.submit("refetch_metadata", work)
+        return self._root.jobs.submit("refetch_metadata", work, is_remote=True)
 
     def _look_up(self, target: Target, progress: Progress, *, asks_again: bool) -> Lookup:
         """Look a file up, unless the hub did not know it a short time ago."""

@@ -18,7 +18,7 @@ import msgspec
 from pumas.apps.releases import CachedReleases, cached_releases, now
 from pumas.config import APPS, MAX_DOCUMENT_BYTES, Config
 from pumas.constants import GITHUB_RELEASES_TTL_SEC
-from pumas.errors import BadAnswer, Cancelled, NetworkError, NotFound, NotOnServer, PumasError, RateLimited
+from pumas.errors import BadAnswer, Cancelled, NetworkError, NotFound, PumasError, RateLimited
 from pumas.jobs import Job, JobPool, Progress
 from pumas.net.github import Page, fetch_releases
 from pumas.net.http import HttpClient, host_of
@@ -87,7 +87,7 @@ class ReleaseLists:
             running = self._running.get(repo)
             if running is not None and not running.is_ended:
                 return running
-            job = self._jobs.submit("fetch_releases", lambda progress: self._fetched(repo, progress))
+            job = self._jobs.submit("fetch_releases", lambda progress: self._fetched(repo, progress), is_remote=True)
             self._running[repo] = job
             return job
 
@@ -145,7 +145,9 @@ class ReleaseLists:
                 raise BadAnswer(
                     host_of(self._config.github_api_base), "lists no releases any more; the old list is kept"
                 )
-        except (NetworkError, NotOnServer) as exc:
+        except Cancelled:
+            raise
+        except PumasError as exc:
             retry_after_s = exc.retry_after_s if isinstance(exc, NetworkError) else None
             self._not_before[repo] = time.monotonic() + max(_RETRY_S, retry_after_s or 0.0)
             if not cached.releases:

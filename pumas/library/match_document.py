@@ -129,11 +129,12 @@ def changes_by(
 
 def _said(match: HubMatch, repo: Repo) -> dict[str, object]:
     card = repo.card if len(msgspec.json.encode(repo.card)) <= _MOST_CARD_BYTES else {}
+    base = card.get("base_model")
     return {
         "official_name": match.official_name,
         "family": "" if match.family in _NO_FAMILY else normalize_name(match.family),
         "tags": list(match.tags),
-        "base_model": card.get("base_model") or match.base_model,
+        "base_model": base if isinstance(base, (str, list, Mapping)) and base else match.base_model,
         "release_date": repo.changed_at,
         "download_url": match.download_url,
         "model_card": card,

@@ -12,6 +12,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -34,6 +35,7 @@ _EMBEDDING = (  # IPv6 networks whose addresses lead to an IPv4 one, and the bit
     (ipaddress.IPv6Network("64:ff9b:1::/48"), 0),  # RFC 8215
     (ipaddress.IPv6Network("2002::/16"), 80),  # RFC 3056
     (ipaddress.IPv6Network("::/96"), 0),  # RFC 4291 2.5.5.1
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),  # RFC 2765 2.1
 )
 
 
@@ -50,6 +52,8 @@ def is_private(address: str) -> bool:
         inner = ip.ipv4_mapped or _embedded(ip)
         if inner is not None:
             ip = inner
+        elif ip.is_site_local:  # RFC 3879: given up, but in use
+            return True
     return not ip.is_global or ip.is_multicast
 
 
@@ -65,6 +69,8 @@ def is_address(host: str) -> bool:
 def is_named_private(host: str) -> bool:
     """Whether a host is private by what it is called; what its name leads to is not looked up."""
     name = host.rstrip(".").lower()
+    with suppress(OSError):
+        name = socket.inet_ntoa(socket.inet_aton(name))  # 127.1, 0x7f000001, 2130706433: a proxy may know these forms
     return is_private(name) if is_address(name) else name == "localhost" or name.endswith(".localhost")
 
 

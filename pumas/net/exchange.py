@@ -11,6 +11,7 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from socket import gaierror
 
 import httpx
@@ -28,6 +29,7 @@ MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST = re.compile(r"[\w.:-]{1,253}", re.ASCII)  # names and addresses; anything else only confuses a resolver
 _DRAINED_BYTES = 64 * 1024  # the rest of an answer that is read for the sake of the connection
+_DRAINED_S = 1.0
 
 
 class Exchange:
@@ -139,10 +141,17 @@ def _parsed(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as exc:
-        raise BadAnswer(text, "is no address that can be asked") from exc
+        raise _no_address(text) from exc
     if not _is_web(url):
-        raise BadAnswer(text, "is no address that can be asked")
+        raise _no_address(text)
     return url
+
+
+def _no_address(text: str) -> BadAnswer:
+    # What is asked for does not help, and what stands before `@` is a password.
+    place = text.partition("?")[0].rpartition("@")[2]
+    bases = "HF_ENDPOINT and PUMAS_GITHUB_API_BASE begin with https:// or http:// and a host"
+    return BadAnswer(place, f"is no address that can be asked; {bases}")
 
 
 def _is_web(url: httpx.URL) -> bool:
@@ -197,25 +206,31 @@ async def _body(response: httpx.Response, host: str, request: Request) -> bytes:
 async def _unzipped(pieces: AsyncIterator[bytes], host: str, limit: int) -> AsyncIterator[bytes]:
     # SECURITY: zlib itself is told how much may come out; a few KiB could become a GiB.
     unzip = zlib.decompressobj(wbits=31)
-    came = asked = 0
+    came = sent = 0
     async for piece in pieces:
-        asked += len(piece)
+        sent += len(piece)
+        if sent > limit:  # blocks that hold nothing, or what follows the end and zlib would keep
+            raise _too_large(host, limit)
         try:
-            out = unzip.decompress(piece, limit + 1 - came)
+            out = b"" if unzip.eof else unzip.decompress(piece, limit + 1 - came)
         except zlib.error as exc:
             raise BadAnswer(host, "sends a damaged gzip answer") from exc
         came += len(out)
         yield out
         if came > limit:
             return
-    if asked and not unzip.eof:
+    if sent and not unzip.eof:
         raise NetworkError(host, "ended the answer too early; try again")
 
 
 async def _drain(response: httpx.Response) -> None:
-    if 0 < _length(response) <= _DRAINED_BYTES:
-        async for _ in response.aiter_raw():
-            pass
+    if not 0 < _length(response) <= _DRAINED_BYTES:
+        return
+    # The status is known; a text that does not come costs the connection, nothing else.
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(_DRAINED_S):
+            async for _ in response.aiter_raw():
+                pass
 
 
 def _length(response: httpx.Response) -> int:
@@ -232,6 +247,8 @@ def _network_error(host: str, error: httpx.HTTPError) -> NetworkError:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NetworkError(host, f"has no valid certificate: {cause.verify_message}", is_passing=False)
+        if isinstance(cause, httpx.InvalidURL):
+            return BadAnswer(host, "redirects to something that is no address")
         if isinstance(cause, gaierror):
             return NetworkError(host, "is not known; is there a connection to the network?")
         cause = cause.__cause__ or cause.__context__

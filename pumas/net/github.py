@@ -8,6 +8,7 @@ If-None-Match: ETAG                                          of the same page: 3
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +23,11 @@ from pumas.constants import (
 )
 from pumas.errors import AccessRefused, BadAnswer
 from pumas.net.http import Cancellable, HttpClient, Reply, Request, host_of, json_of
+from pumas.net.tokens import checked_token, may_be_sent
 
 logger = logging.getLogger(__name__)
+
+_ETAG = re.compile(r'(?:W/)?"[!#-~]{0,1000}"')  # RFC 9110 8.8.3; others can't be sent back
 
 Release = Mapping[str, Any]
 """A release as it was sent; every field may be missing or of any type."""
@@ -56,7 +60,7 @@ def fetch_releases(
         NotOnServer: There is no such repository.
         Cancelled: `cancel` was set.
     """
-    token = config.github_token
+    token = checked_token(config.github_token, name="GITHUB_TOKEN") if may_be_sent(config.github_api_base) else None
     pages: list[Page] = []
     for number in range(1, GITHUB_RELEASES_MAX_PAGES + 1):
         before = known[number - 1] if number <= len(known) else None
@@ -80,7 +84,7 @@ def _request(config: Config, repo: str, number: int, *, etag: str | None) -> Req
     base = config.github_api_base.rstrip("/")
     url = f"{base}/repos/{quote(repo)}/releases?per_page={GITHUB_RELEASES_PER_PAGE}&page={number}"
     headers = {"User-Agent": RELEASES_USER_AGENT, "Accept": RELEASES_ACCEPT}
-    if etag is None:
+    if etag is None or not _ETAG.fullmatch(etag):
         return Request(url=url, headers=headers)
     return Request(url=url, headers={**headers, "If-None-Match": etag}, accept=frozenset({200, 304}))
 

@@ -163,7 +163,6 @@ class HttpClient:
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancel: Cancellable | None) -> T:
         import asyncio  # noqa: PLC0415 - loaded with the first request
 
-        loop = self._running_loop()
         ended = threading.Event()
 
         async def told() -> T:
@@ -172,7 +171,9 @@ class HttpClient:
             finally:
                 ended.set()
 
-        future: Future[T] = asyncio.run_coroutine_threadsafe(told(), loop)
+        with self._lock:  # what is handed in before the client closes is given up by `close`
+            loop = self._running_loop()
+            future: Future[T] = asyncio.run_coroutine_threadsafe(told(), loop)
         try:
             while True:
                 try:
@@ -191,15 +192,14 @@ class HttpClient:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415 - loaded with the first request
 
-        with self._lock:
-            if self._is_closed:
-                raise Cancelled("Pumas is shutting down; nothing more is asked of the network")
-            if self._loop is None:
-                loop = self._loop = asyncio.new_event_loop()
-                # A daemon: an answer that does not come must not keep the process from ending.
-                self._thread = threading.Thread(target=_run, args=(loop,), name="network", daemon=True)
-                self._thread.start()
-            return self._loop
+        if self._is_closed:
+            raise Cancelled("Pumas is shutting down; nothing more is asked of the network")
+        if self._loop is None:
+            loop = self._loop = asyncio.new_event_loop()
+            # A daemon: an answer that does not come must not keep the process from ending.
+            self._thread = threading.Thread(target=_run, args=(loop,), name="network", daemon=True)
+            self._thread.start()
+        return self._loop
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

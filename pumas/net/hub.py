@@ -32,7 +32,7 @@ from pumas.errors import (
 )
 from pumas.net.http import HttpClient, Reply, Request, host_of, json_of
 from pumas.net.hub_addresses import file_url, listing_url, next_cursor, repo_url, tree_url
-from pumas.net.hub_answers import PAGES, commit_of, file_of_headers, files_of, is_repo_id, repo_of
+from pumas.net.hub_answers import PAGES, commit_of, file_of_headers, files_of, is_folder, is_repo_id, repo_of
 from pumas.net.hub_store import HubStore
 from pumas.net.hub_token import hub_token
 from pumas.repos import Repo, RepoFile, RepoFiles
@@ -296,7 +296,11 @@ def _take_page(tree: _Tree, reply: Reply | PumasError) -> bool:
         raise refusal_of(tree.repo_id, tree.revision, reply) from reply
     if isinstance(reply, PumasError):
         raise reply
-    tree.files += files_of(_list_in(reply))
+    entries = _list_in(reply)
+    found = files_of(entries)
+    if not found and not all(is_folder(entry) for entry in entries):
+        raise BadAnswer(host_of(reply.url), f"lists no files of {tree.repo_id} that can be read as such")
+    tree.files += found
     tree.cursor = next_cursor(reply.headers)
     tree.pages += 1
     if tree.cursor is not None and tree.pages == _MOST_PAGES:

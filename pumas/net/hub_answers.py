@@ -36,7 +36,8 @@ _REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT = 4096  # characters of a name; the hub's own bound for paths
-_MOST_BYTES = 2**63 - 1
+_MOST = 2**63 - 1
+_MOST_TAGS, _MOST_TAG = 1000, 500  # as many and as long as a user may give a model
 
 
 def repo_of(entry: object) -> Repo | None:
@@ -47,14 +48,13 @@ def repo_of(entry: object) -> Repo | None:
     if not is_repo_id(repo_id):
         return None
     gated, card, siblings = entry.get("gated"), entry.get("cardData"), entry.get("siblings")
-    downloads = entry.get("downloads")
     files = files_of(siblings) if isinstance(siblings, list) else []
     return Repo(
         repo_id=repo_id,
         author=_text(entry.get("author")) or repo_id.rpartition("/")[0],
         commit=commit_of(entry.get("sha")),
         changed_at=_time(entry.get("lastModified")),
-        downloads=downloads if isinstance(downloads, int) and not isinstance(downloads, bool) else None,
+        downloads=_count(entry.get("downloads")),
         pipeline_tag=_text(entry.get("pipeline_tag")) or None,
         tags=texts_of(entry.get("tags")),
         paths=tuple(file.path for file in files),
@@ -77,6 +77,11 @@ def commit_of(value: object) -> str | None:
 def files_of(entries: Iterable[object]) -> list[RepoFile]:
     """The files of a tree, or the siblings of a repo; folders and what has no name are left out."""
     return [file for entry in entries if (file := _file(entry)) is not None]
+
+
+def is_folder(entry: object) -> bool:
+    """Whether an entry of a tree is a folder."""
+    return isinstance(entry, Mapping) and entry.get("type") == "directory"
 
 
 def _file(entry: object) -> RepoFile | None:
@@ -120,12 +125,16 @@ def _hex(value: object, form: re.Pattern[str]) -> str | None:
     return value if isinstance(value, str) and form.fullmatch(value) else None
 
 
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+
+
 def _size(value: object) -> int | None:
     if value is None or isinstance(value, bool):
         return None
     size = whole_number(value)
     is_zero = isinstance(value, int) or (isinstance(value, str) and value.strip() == "0")
-    return size if 0 < size <= _MOST_BYTES or (size == 0 and is_zero) else None
+    return size if 0 < size <= _MOST or (size == 0 and is_zero) else None
 
 
 def whole_number(value: object) -> int:
@@ -188,8 +197,9 @@ def kind_of(tags: Iterable[str]) -> str:
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """The texts of a list."""
-    return tuple(text for one in value if (text := _text(one))) if isinstance(value, list) else ()
+    """The texts of a list; the first thousand, without those that are too long for a tag."""
+    texts = map(_text, value[:_MOST_TAGS] if isinstance(value, list) else ())
+    return tuple(text for text in texts if 0 < len(text) <= _MOST_TAG)
 
 
 def _text(value: object) -> str:

@@ -7,14 +7,15 @@ be had keeps its place, without sizes (L-22). A complete answer is kept in memor
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
+from urllib.parse import quote
 
 from cachetools import TLRUCache
 
-from pumas.config import MAX_QUERY_CHARACTERS
 from pumas.errors import BadAnswer, InvalidInput, NotFound, PumasError, RepoRefused
 from pumas.net.hub import MOST_HITS, Hub, Listing
 from pumas.net.hub_answers import hub_model
@@ -22,6 +23,8 @@ from pumas.repos import HubSearch
 
 logger = logging.getLogger(__name__)
 
+_MOST_CHARACTERS = 1000  # up to nine bytes each in an address, of which servers take some KiB
+_HALF = re.compile(r"[\ud800-\udfff]")
 _MOST_ANSWERS = 1000  # `storage.md` §10
 _RELATED_LISTED = 100  # repos of an owner that are looked through for related ones
 
@@ -73,18 +76,19 @@ class HubSearches:
             limit: Most models, 0 to 1000.
 
         Raises:
-            InvalidInput: `query` is too long, or `limit` out of range.
+            InvalidInput: `query` or `kind` is too long or no text, or `limit` out of range.
             NetworkError: The hub can't be asked, and never answered this before.
         """
-        _check(query, limit)
+        _check(query, kind, limit)
         if not limit:
             return HubSearch(models=())
-        key = cache_key("search", query.strip().lower(), kind, limit)
+        # Quoted: a `:` of the query must not look like one between the parts.
+        key = cache_key("search", _quoted(query.strip().lower()), None if kind is None else _quoted(kind), limit)
         return self._answered(key, lambda: self._hub.listing(query, kind=kind, limit=limit))
 
     def related(self, owner: str, is_wanted: Callable[[str], bool], *, limit: int = 25) -> HubSearch:
         """Repos of one owner whose ids are wanted, in the hub's order; otherwise as `search`."""
-        _check(owner, limit)
+        _check(owner, None, limit)
         listing = self._hub.listing(owner, author=owner, limit=max(limit, _RELATED_LISTED))
         wanted = tuple(repo for repo in listing.repos if is_wanted(repo.repo_id))
         return self._with_sizes(replace(listing, repos=wanted[:limit]))[0]
@@ -117,8 +121,15 @@ def cache_key(namespace: str, *arguments: object) -> str:
     return ":".join([namespace, *(str(one) for one in arguments if one is not None)])
 
 
-def _check(query: str, limit: int) -> None:
-    if len(query) > MAX_QUERY_CHARACTERS:
-        raise InvalidInput(f"`query` may have at most {MAX_QUERY_CHARACTERS} characters", parameter="query")
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _check(query: str, kind: str | None, limit: int) -> None:
+    for name, text in (("query", query), ("kind", kind or "")):
+        if len(text) > _MOST_CHARACTERS:
+            raise InvalidInput(f"`{name}` may have at most {_MOST_CHARACTERS} characters", parameter=name)
+        if not text.isascii() and _HALF.search(text):
+            raise InvalidInput(f"`{name}` is no text: it holds half of a character", parameter=name)
     if not 0 <= limit <= MOST_HITS:
         raise InvalidInput(f"`limit` must be a whole number from 0 to {MOST_HITS}, not {limit}", parameter="limit")

@@ -57,9 +57,9 @@ class HubStore:
     def put(self, *answers: tuple[Sequence[str], object]) -> None:
         """Keep answers of questions; one that is too large, or a cache that can't be written, keeps none."""
         now_s = time.time()
-        names = [self._name(asked) for asked, _ in answers]
-        encoded = [msgspec.msgpack.encode((name, now_s, one)) for name, (_, one) in zip(names, answers, strict=True)]
-        items = [(_key(name), value) for name, value in zip(names, encoded, strict=True) if len(value) <= _MOST_BYTES]
+        named = [(self._name(asked), answer) for asked, answer in answers]
+        encoded = [(_key(name), _encoded(name, now_s, answer)) for name, answer in named]
+        items = [(key, value) for key, value in encoded if value is not None and len(value) <= _MOST_BYTES]
         if items and self._cache.put_many(Table.HUB, items):
             self._trim()
 
@@ -69,8 +69,9 @@ class HubStore:
         return [None if one is None else one.answer for one in kept]
 
     def put_files(self, repos: Sequence[RepoFiles]) -> None:
-        """Keep the files of repos at commits, in one transaction; those of a branch, which changes, are not kept."""
-        self.put(*((("files", repo.repo_id, repo.commit), repo.files) for repo in repos if commit_of(repo.commit)))
+        """Keep the files of repos at commits, in one transaction; not those of a branch, which changes, nor none."""
+        kept = [repo for repo in repos if repo.files and commit_of(repo.commit)]
+        self.put(*((("files", repo.repo_id, repo.commit), repo.files) for repo in kept))
 
     def _get_many(self, questions: Sequence[Sequence[str]], kind: type[T]) -> list[Kept[T] | None]:
         now_s = time.time()
@@ -90,6 +91,13 @@ class HubStore:
 
 def _key(name: str) -> bytes:
     return xxhash.xxh3_128_digest(name.encode("utf-8", "replace"))
+
+
+def _encoded(name: str, at_s: float, answer: object) -> bytes | None:
+    try:
+        return msgspec.msgpack.encode((name, at_s, answer))
+    except OverflowError:  # a card with a number of more than 64 bits
+        return None
 
 
 def _kept(name: str, value: bytes | None, kind: type[T], now_s: float) -> Kept[T] | None:

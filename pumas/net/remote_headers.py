@@ -21,6 +21,7 @@ from pumas.models import Header
 from pumas.net.http import HttpClient, Reply, Request, host_of
 
 _STEPS_BYTES = (128 << 10, 2 << 20, 8 << 20, 32 << 20, 64 << 20)
+_MOST_BYTES = 256 << 20  # of all files together; sixty shards have 10 MiB
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 _decode = msgspec.json.Decoder(Header).decode
@@ -70,7 +71,15 @@ def read_remote_headers(
 
 
 def _read_on(readings: Sequence[_Reading], step: int, client: HttpClient) -> None:
-    asked = [(one, end) for one in readings if (end := _wanted(one, step)) > len(one.prefix)]
+    asked: list[tuple[_Reading, int]] = []
+    held_bytes = 0
+    for one in readings:
+        end = max(_wanted(one, step), len(one.prefix))
+        held_bytes += end
+        if held_bytes > _MOST_BYTES:
+            one.found = _no_header(one.file, "the headers of its files are too long to be held together")
+        elif end > len(one.prefix):
+            asked.append((one, end))
     replies = client.fetch_all([_request(one.file, len(one.prefix), end) for one, end in asked])
     for (one, end), reply in zip(asked, replies, strict=True):
         if isinstance(reply, PumasError):
@@ -81,6 +90,9 @@ def _read_on(readings: Sequence[_Reading], step: int, client: HttpClient) -> Non
             one.found = _parsed(one)
         except PumasError as exc:
             one.found = exc
+    for one in readings:
+        if one.found is not None:
+            one.prefix = bytearray()  # up to 64 MiB that nobody reads again
 
 
 def _wanted(reading: _Reading, step: int) -> int:

@@ -106,11 +106,16 @@ def _proxies(config: Config) -> dict[str, str]:
 
 def _proxy(scheme: str, text: str) -> str:
     address = text if "://" in text else f"http://{text}"
+    parameter = f"{scheme}_proxy"
     if not address.startswith(("http://", "https://")):
-        raise InvalidInput(
-            f"The proxy for {scheme} is of a kind that can't be used; only http:// and https:// ones can",
-            parameter=f"{scheme}_proxy",
-        )
+        told = f"The proxy for {scheme} is of a kind that can't be used; only http:// and https:// ones can"
+        raise InvalidInput(told, parameter=parameter)
+    try:
+        has_host = bool(httpx.URL(address).host)
+    except httpx.InvalidURL:  # its text may hold the password
+        has_host = False
+    if not has_host:
+        raise InvalidInput(f"The proxy for {scheme} is no address; check {parameter} or all_proxy", parameter=parameter)
     return address
 
 

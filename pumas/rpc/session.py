@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from pumas.api import PumasApi
-from pumas.config import JOB_WAIT_S, LONG_CALL_WAIT_S, LONG_CALLS
+from pumas.config import JOB_WAIT_S, LONG_CALL_WAIT_S, LONG_CALLS, LONG_CALLS_WAITING
 from pumas.errors import Unavailable
 from pumas.jobs import Job
 from pumas.rpc import params
@@ -39,6 +39,9 @@ class Session:
     wait_until: float | None = None
     """Moment on the monotonic clock after which no job is waited for; the calls of a batch share one."""
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS))
+    waiting_calls: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS_WAITING)
+    )
 
     @contextmanager
     def long_call(self) -> Iterator[None]:
@@ -50,12 +53,21 @@ class Session:
         wait_s = LONG_CALL_WAIT_S
         if self.wait_until is not None:
             wait_s = min(wait_s, self.wait_until - monotonic())
-        if wait_s <= 0 or not self.long_calls.acquire(timeout=wait_s):
+        if wait_s <= 0 or not (self.long_calls.acquire(blocking=False) or self._has_waited(wait_s)):
             raise Unavailable("Too many long calls are being answered; try again in a moment")
         try:
             yield
         finally:
             self.long_calls.release()
+
+    def _has_waited(self, wait_s: float) -> bool:
+        """Whether a long call may begin after a wait, which holds a thread too."""
+        if not self.waiting_calls.acquire(blocking=False):
+            return False
+        try:
+            return self.long_calls.acquire(timeout=wait_s)
+        finally:
+            self.waiting_calls.release()
 
     def wait_for(self, job: Job[T]) -> T:
         """Wait for a job, but not longer than the client does, and not on too many of the server's threads.

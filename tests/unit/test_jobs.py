@@ -172,3 +172,22 @@ def test_jobs_of_one_key_run_one_after_another_and_hold_one_worker(pool):
     go.set()
     assert first.result(10) is True
     assert second.result(10) == "second"
+
+
+def test_work_that_waits_for_other_machines_leaves_room_for_the_rest():
+    pool = JobPool(4)
+    go = threading.Event()
+    waiting = [pool.submit("lookup", lambda _: go.wait(10), is_remote=True) for _ in range(6)]
+    try:
+        assert pool.submit("refresh", lambda _: "done").result(10) == "done"
+        assert sum(not job.is_queued for job in waiting) <= 2
+    finally:
+        go.set()
+    assert all(job.result(10) for job in waiting)
+    assert pool.close(5)
+
+
+def test_remote_work_runs_in_the_smallest_pool():
+    pool = JobPool(1)
+    assert pool.submit("lookup", lambda _: "done", is_remote=True).result(10) == "done"
+    assert pool.close(5)

@@ -117,6 +117,24 @@ def test_long_calls_leave_threads_for_others(hub, config, root, monkeypatch):
         assert "in a moment" in call(late, "search_hf_models", query="gguf")["error"]
 
 
+def test_long_calls_that_wait_leave_threads_for_others_too(hub, config, root, monkeypatch):
+    from pumas.rpc import methods
+
+    monkeypatch.setattr(methods, "LONG_CALL_WAIT_S", 1000.0)
+    with PumasApi(root, config=config) as api:
+        session = Session(api, long_calls=threading.BoundedSemaphore(1), waiting_calls=threading.BoundedSemaphore(1))
+        answers = []
+        with session.long_call():
+            waiting = threading.Thread(target=lambda: answers.append(call(session, "search_hf_models", query="gguf")))
+            waiting.start()
+            while session.waiting_calls.acquire(blocking=False):
+                session.waiting_calls.release()
+                waiting.join(0.01)
+            assert "in a moment" in call(session, "search_hf_models", query="gguf")["error"]
+        waiting.join()
+        assert answers[0]["success"]
+
+
 @pytest.fixture
 def pumas(hub, root, monkeypatch, capfd):
     """Run a command on the root in this process; exit code, standard output, standard error."""

@@ -260,3 +260,19 @@ def test_an_app_that_does_not_exist_has_no_list(place, app_id):
     with pytest.raises(NotFound):
         place.lists.fetch(app_id)
     assert not place.lists.status(app_id).has_cache
+
+
+def test_a_setting_that_cannot_be_used_is_not_tried_with_every_list(place):
+    place.fetch()
+    place.now += timedelta(hours=2)
+    place.settings = {"http_proxy": "socks5://127.0.0.1:1"}
+    later = place.restarted()
+    try:
+        later.now += timedelta(hours=2)
+        for _ in range(3):
+            assert later.lists.listed("comfyui").is_stale
+            later.settle()
+        assert len(later.jobs.jobs()) == 1
+        assert "proxy for http" in later.fetch().error
+    finally:
+        later.close()

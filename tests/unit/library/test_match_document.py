@@ -196,3 +196,9 @@ def test_a_document_that_can_t_be_read_is_not_written_over(library, layout):
     assert path.read_bytes() == b"{"
     with pytest.raises(ModelNotFound):
         write_match(layout, "llm/none/B", match(), REPO)
+
+
+@pytest.mark.parametrize("wrong", [5, True, 1.5])
+def test_a_base_of_a_wrong_type_is_not_written(written, wrong):
+    _, document = written(repo=Repo(repo_id="o/Llama-X", author="o", card={"base_model": wrong}))
+    assert document["base_model"] == "a/from-tags"

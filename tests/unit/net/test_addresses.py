@@ -34,6 +34,8 @@ from pumas.net.addresses import is_named_private, is_private
         "2002:a00:1::1",
         "::7f00:1",
         "2001:db8::1",
+        "fec0::1",
+        "::ffff:0:7f00:1",
     ],
 )
 def test_what_cannot_be_reached_from_everywhere_is_private(address):
@@ -56,6 +58,9 @@ def test_other_addresses_are_public(address):
         ("192.168.0.1", True),
         ("::1", True),
         ("huggingface.co", False),
+        ("127.1", True),
+        ("2130706433", True),
+        ("0x7f.1", True),
         ("localhost.example.org", False),
         ("8.8.8.8", False),
     ],

@@ -6,7 +6,7 @@ from fakes.github import FakeGitHub, release
 
 from pumas.config import Config
 from pumas.errors import BadAnswer, NotOnServer, RateLimited
-from pumas.net.github import fetch_releases
+from pumas.net.github import Page, fetch_releases
 from pumas.net.http import HttpClient
 
 REPO = "ollama/ollama"
@@ -102,3 +102,29 @@ def test_an_answer_of_another_form_is_no_list(github, fetch, fault):
 def test_members_that_are_no_releases_are_left_out_and_count_for_the_page(github, fetch):
     github.releases[REPO] = [*([5] * 99), release("v2"), None, release("v1")]
     assert tags(fetch()) == ["v2", "v1"]
+
+
+@pytest.mark.parametrize("wrong", ["ghp_a\nX-Header: 1", "ghp_ä"])
+def test_a_token_that_can_be_none_is_left_out(github, fetch, caplog, wrong):
+    assert len(tags(fetch(github_token=wrong))) == 250
+    assert "authorization" not in github.calls[0].headers
+    assert wrong not in caplog.text
+    assert "GITHUB_TOKEN is not used" in caplog.text
+
+
+def test_a_token_is_not_sent_over_an_open_connection():
+    with FakeGitHub() as github:
+        github.releases[REPO] = [release("v1")]
+        config = Config(github_api_base=f"http://mirror.test:{github.port}", github_token="good", retry_base_s=0)
+        client = HttpClient(config, resolve=lambda _: ["127.0.0.1"])
+        try:
+            assert tags(fetch_releases(client, config, REPO)) == ["v1"]
+        finally:
+            client.close()
+        assert "authorization" not in github.calls[0].headers
+
+
+@pytest.mark.parametrize("etag", ['"é"', '"a\nb"', "日本", "bare", f'"{"x" * 200_000}"'])
+def test_an_etag_that_cannot_be_sent_back_is_not(github, fetch, etag):
+    assert len(tags(fetch([Page(({"tag_name": "old"},), etag, is_full=False)]))) == 250
+    assert "if-none-match" not in github.calls[0].headers

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -176,6 +178,14 @@ def test_what_lasts_is_told_after_as_many_tries_as_make_sense(client, server, fa
     assert len(server.calls) == tries
 
 
+@pytest.mark.parametrize("ending", ["close", "reset", "stall"])
+def test_a_status_counts_even_if_its_text_does_not_come(client, server, ending):
+    server.fail(lambda answer: Answer(429, b"slow down", {"Retry-After": "60"}, length=99, ending=ending), times=None)
+    with pytest.raises(RateLimited, match="in 60 seconds"):
+        ask(client, server)
+    assert len(server.calls) == 1
+
+
 def test_a_status_that_was_asked_for_is_an_answer(client, server):
     server.fail(fakes.status(304))
     assert ask(client, server, accept=frozenset({200, 304})).status == 304
@@ -279,12 +289,36 @@ def test_a_closed_client_refuses_and_gives_up_what_is_under_way(client, server):
         ask(client, server)
 
 
+def test_a_request_that_begins_while_the_client_closes_is_given_up(client, server, monkeypatch):
+    ask(client, server)
+    hand_in = asyncio.run_coroutine_threadsafe
+    closing = threading.Thread(target=client.close)
+
+    def late(work, loop):
+        monkeypatch.undo()
+        closing.start()
+        closing.join(0.2)  # it waits for us, or is done with all that it knows of
+        return hand_in(work, loop)
+
+    server.fail(fakes.stall())
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    with pytest.raises(Cancelled):
+        ask(client, server)
+    closing.join()
+
+
 @pytest.mark.parametrize(
     "url", ["", "huggingface.co/a", "ftp://a/b", "http://", "http://[", "file:///etc/passwd", "x" * 99999]
 )
 def test_what_is_no_web_address_is_not_asked(client, url):
-    with pytest.raises(BadAnswer, match="is no address"):
+    with pytest.raises(BadAnswer, match="is no address that can be asked; HF_ENDPOINT"):
         client.fetch(Request(url=url))
+
+
+def test_what_is_no_web_address_is_told_without_its_password(client):
+    with pytest.raises(BadAnswer, match=r"^hub/api is no address") as caught:
+        client.fetch(Request(url="htps://user:secret@hub/api?search=x"))
+    assert "secret" not in str(caught.value)
 
 
 # Redirects
@@ -314,8 +348,9 @@ def test_a_redirect_to_nowhere_is_told(client, server):
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/", "http://", "http://[", "data:,x"])
 def test_redirects_go_to_the_web_only(client, server, target):
     server.fail(lambda answer: Answer(302, headers={"Location": target}))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadAnswer, match="redirects"):
         ask(client, server)
+    assert len(server.calls) == 1
 
 
 def test_a_token_goes_to_the_first_host_only(client, server):
@@ -361,6 +396,18 @@ def test_an_answer_has_a_bound_whatever_it_says(client, server):
         server.fail(fault)
         with pytest.raises(BadAnswer, match="more than the 1000 bytes"):
             ask(client, server, max_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    "more", [bytes(5_000_000), b"\0\0\0\xff\xff" * 1_000_000], ids=["after the end", "empty blocks"]
+)
+def test_gzip_that_goes_on_without_holding_anything_ends(client, server, more):
+    packer = zlib.compressobj(wbits=31)
+    begin = packer.compress(b"{}") + packer.flush(zlib.Z_FINISH if more[:5] == bytes(5) else zlib.Z_SYNC_FLUSH)
+    sent = Answer(200, begin + more, headers={"Content-Encoding": "gzip"}, is_chunked=True)
+    server.fail(lambda answer: sent)
+    with pytest.raises(BadAnswer, match="more than the 100000 bytes"):
+        ask(client, server, max_bytes=100_000)
 
 
 def test_gzip_is_understood_and_other_encodings_are_not(client, server):
@@ -512,14 +559,18 @@ def test_encrypted_connections_go_through_a_proxy_and_check_the_name():
     ("config", "words"),
     [
         (Config(http_proxy="socks5://127.0.0.1:1"), "proxy for http"),
+        (Config(http_proxy="http://user:secret@proxy:port"), "proxy for http is no address"),
+        (Config(http_proxy="http://[::1"), "http_proxy"),
+        (Config(http_proxy="http://"), "http_proxy"),
         (Config(ssl_cert_file=Path("/nowhere/ca.pem")), "SSL_CERT_FILE"),
         (Config(ssl_cert_file=Path(__file__)), "SSL_CERT_FILE"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(config, words):
     client = HttpClient(config)
-    with pytest.raises(InvalidInput, match=words):
+    with pytest.raises(InvalidInput, match=words) as caught:
         client.fetch(Request(url="http://127.0.0.1:9/"))
+    assert "secret" not in str(caught.value)
     client.close()
 
 

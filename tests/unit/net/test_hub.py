@@ -316,8 +316,42 @@ def test_an_answer_in_memory_lasts_as_long_as_its_listing(server, ask):
     assert searches.search("tiny") is not first
 
 
-@pytest.mark.parametrize(("query", "limit"), [("x" * 10_001, 25), ("x", -1), ("x", 1001)])
+@pytest.mark.parametrize(("query", "limit"), [("x" * 1001, 25), ("\ud800", 25), ("x", -1), ("x", 1001)])
 def test_a_search_out_of_bounds_is_refused(server, ask, query, limit):
     with pytest.raises(InvalidInput):
         HubSearches(ask()).search(query, limit=limit)
     assert server.calls == []
+
+
+@pytest.mark.parametrize("kind", ["k" * 1001, "\udfff"])
+def test_a_kind_that_cannot_be_one_is_refused(server, ask, kind):
+    with pytest.raises(InvalidInput, match="`kind`"):
+        HubSearches(ask()).search("x", kind=kind)
+    assert not server.calls
+
+
+def test_the_longest_query_can_be_asked(server, ask):
+    assert HubSearches(ask()).search("\u5b57" * 1000).models == ()
+
+
+def test_a_query_with_a_colon_is_not_taken_for_one_with_a_kind(server, ask):
+    searches = HubSearches(ask())
+    assert searches.search("a", kind="gguf").models
+    assert not searches.search("a:gguf").models
+    assert len(server.requests("/api/models?")) == 2
+
+
+@pytest.mark.parametrize("field", [{"downloads": 10**30}, {"cardData": {"x": 10**30}}, {"downloads": -1}])
+def test_a_number_of_any_size_does_not_fail_a_search(server, ask, field):
+    server.fail(json_body([{"id": "a/Tiny-GGUF", **field}]), path="/api/models?")
+    (model,) = HubSearches(ask()).search("Tiny").models
+    assert (model.repo_id, model.downloads) == ("a/Tiny-GGUF", None)
+
+
+@pytest.mark.parametrize("wrong", [[], [{}], [1, "a"], [{"type": "file", "path": 1}]])
+def test_a_tree_that_holds_no_file_is_not_kept_for_ever(server, ask, wrong):
+    server.fail(json_body(wrong), path="/tree/")
+    (model,) = HubSearches(ask()).search("Tiny", limit=1).models
+    assert model.total_size_bytes is None
+    (model,) = HubSearches(ask()).search("Tiny", limit=1).models
+    assert model.total_size_bytes == 5002

@@ -128,3 +128,9 @@ def test_a_hit_without_sizes_still_names_its_quantizations():
 
 def test_ids_that_are_some():
     assert all(map(is_repo_id, ("gpt2", "a/b", "TheBloke/Llama-2-7B.Q4-GGUF", "_x/y_z", "01-ai/Yi-6B")))
+
+
+def test_tags_are_bounded_as_those_of_a_user():
+    repo = repo_of({"id": "a/b", "tags": ["x" * 501, *map(str, range(5000))]})
+    assert repo is not None
+    assert repo.tags == tuple(map(str, range(999)))

@@ -89,12 +89,23 @@ def test_the_older_half_goes_when_there_are_too_many(cache, store, monkeypatch):
 
 
 def test_what_is_too_large_is_not_kept(cache, store, monkeypatch):
-    monkeypatch.setattr(hub_store, "_MOST_BYTES", 100)
-    store.put_files([at(COMMIT, FILES * 10), at("1" * 40, ())])
-    assert store.files([("a/b", COMMIT), ("a/b", "1" * 40)]) == [None, ()]
+    monkeypatch.setattr(hub_store, "_MOST_BYTES", 400)
+    store.put_files([at(COMMIT, FILES * 10), at("1" * 40, FILES[:1])])
+    assert store.files([("a/b", COMMIT), ("a/b", "1" * 40)]) == [None, FILES[:1]]
 
 
 def test_without_a_cache_nothing_is_kept():
     store = HubStore(Cache(None, is_fallback=False), "x")
     store.put_files([at(COMMIT)])
     assert store.files([("a/b", COMMIT)]) == [None]
+
+
+def test_a_commit_without_files_is_not_kept(store):
+    store.put_files([at(COMMIT, ())])
+    assert store.files([("a/b", COMMIT)]) == [None]
+
+
+def test_a_number_that_the_cache_has_no_room_for_keeps_that_answer_out_only(store):
+    store.put((("search", "a"), {"card": 10**30}), (("search", "b"), "kept"))
+    assert store.get(("search", "a"), dict) is None
+    assert store.get(("search", "b"), str).answer == "kept"

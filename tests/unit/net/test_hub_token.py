@@ -45,6 +45,7 @@ def test_what_can_stand_in_no_header_is_not_used(token_file, caplog, wrong):
         ("http://127.0.0.1:8000", True),
         ("http://localhost", True),
         ("http://[::1]:80", True),
+        ("https://[::1", False),
     ],
 )
 def test_over_an_open_connection_it_goes_to_this_machine_only(base, is_sent):
@@ -53,6 +54,14 @@ def test_over_an_open_connection_it_goes_to_this_machine_only(base, is_sent):
 
 def test_offline_none_is_looked_for():
     assert hub_token(Config(hub_token="hf_x", offline=True)) is None
+
+
+def test_a_place_that_cannot_be_looked_at_has_none(monkeypatch):
+    from huggingface_hub import constants
+
+    # As a folder that another user keeps closed: to look at it raises an error.
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/" + "x" * 300)
+    assert hub_token(Config()) is None
 
 
 def test_a_file_that_cant_be_read_is_none(token_file, caplog):

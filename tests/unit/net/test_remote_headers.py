@@ -11,6 +11,8 @@ from support.headers import Gguf, safetensors, tensor
 
 from pumas.config import Config
 from pumas.errors import AccessRefused, BadAnswer, Cancelled, NetworkError, NotOnServer
+from pumas.models import Header
+from pumas.net import remote_headers
 from pumas.net.http import HttpClient, Request
 from pumas.net.remote_headers import RemoteFile, read_remote_headers
 
@@ -168,3 +170,14 @@ def test_garbage_of_any_kind_is_no_header(read, hub):
     hub.cdn.fail(body(b"\x00" * 131072), times=1)
     (found,) = read({"m.gguf": gguf(data=400_000)})
     assert isinstance(found, BadAnswer)
+
+
+def test_long_headers_of_many_files_are_not_held_together(read, hub, monkeypatch):
+    monkeypatch.setattr(remote_headers, "_MOST_BYTES", 3 * MIB)
+    files = {f"m-{n}.safetensors": wide(20_000) for n in range(4)}
+    found = read(files)
+    length = int.from_bytes(files["m-0.safetensors"][:8], "little")
+    assert MIB < length < 3 * MIB
+    held = 3 * MIB // (length + 8)
+    assert [isinstance(one, Header) for one in found] == [True] * held + [False] * (4 - held)
+    assert "too long to be held together" in str(found[-1])
