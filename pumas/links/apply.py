@@ -19,7 +19,7 @@ from pumas.links.places import Places
 from pumas.links.preview import no_rules, plan_links
 from pumas.links.registry import BULK, Changes, Intent, LinkRegistry
 from pumas.links.selection import MappedModel
-from pumas.links.steps import carry_out, free_name, put_away, settle_left
+from pumas.links.steps import RENAMED, REPLACED, carry_out, free_name, put_away, settle_left
 from pumas.links.targets import link_text
 from pumas.links.wanted import AppVersion
 from pumas.store.paths import Layout
@@ -185,11 +185,11 @@ def _resolve_one(changes: Changes, layout: Layout, app: AppVersion, one: Planned
     target = one.target_path
     intent = Intent(target_path=target, source_path=one.source_path, link_type=one.link_type, link_text=one.link_text)
     if choice == "rename":
-        intent.aside_path, intent.keeps_aside = free_name(target, ".old"), True
+        intent.aside_path, intent.keeps_aside = free_name(target, RENAMED), True
     elif one.existing is not None:
         intent.old_text = link_text(target)
     elif os.path.isfile(target):
-        intent.aside_path = free_name(target, ".pumas-replaced")
+        intent.aside_path = free_name(target, REPLACED)
     else:
         raise Conflict(f"a folder lies at {app.short(target)}; move it away, or choose `rename`")
     carry_out(changes, Places(app.library, app.models), [intent], [one], app.key)

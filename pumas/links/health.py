@@ -21,7 +21,7 @@ import pumas_native
 
 from pumas.errors import shown
 from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
-from pumas.links.places import Places, is_in_reach, is_inside, models_folder_of
+from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, models_folder_of
 from pumas.links.registry import LinkRegistry, rows_leading_to
 from pumas.links.steps import settle_left
 from pumas.links.targets import is_linked, link_text
@@ -107,7 +107,7 @@ class _Check:
         """The walked folder that a target lies in, as it is written."""
         if self.models is not None and target.startswith(f"{self.models}{os.sep}"):
             return str(self.models)
-        return models_folder_of(self.layout, target)
+        return None if "\0" in target else models_folder_of(self.layout, target)
 
     def _join_folder(self, folder: str, rows: Sequence[_Row]) -> None:
         tree = self._tree(folder)
@@ -153,7 +153,7 @@ class _Check:
 
     def _mark_alias(self, target: str) -> None:
         """A row may name the models folder otherwise, by a link above it: its link must not pass for an orphan."""
-        if self.models is None:
+        if self.models is None or "\0" in target:
             return
         parent, _, name = target.rpartition(os.sep)
         if parent not in self._real:
@@ -227,7 +227,7 @@ def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int
     removed, problems, done = 0, [], list[int]()
     for row in rows:
         try:
-            if is_in_reach(layout, row.target_path) and is_linked(row):
+            if _may_go(layout, row):
                 os.unlink(row.target_path)
         except FileNotFoundError:
             pass
@@ -238,6 +238,12 @@ def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int
         done.append(row.link_id)
     forget(done)
     return CleanReport(removed=removed, forgotten=len(done), problems=tuple(problems))
+
+
+def _may_go(layout: Layout, row: Link) -> bool:
+    # SECURITY: of a file that calls itself its source nothing would be left.
+    is_safe = row.link_type == "symlink" or is_of_library(layout, row.source_path)
+    return is_safe and is_in_reach(layout, row.target_path) and is_linked(row)
 
 
 def remove_orphans(layout: Layout, models: Path) -> CleanReport:

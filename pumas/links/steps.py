@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ import pumas_native
 
 from pumas.errors import Conflict, PumasError, Unavailable, shown, system_errors
 from pumas.linked import PlannedLink
-from pumas.links.places import Places, is_in_reach
+from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, led_to
 from pumas.links.registry import Changes, Intent, LinkRegistry, left_intent
 from pumas.links.targets import is_file_of, link_text
 from pumas.store.documents import make_folders, sync_folder
@@ -40,6 +41,11 @@ from pumas.store.removal import Removal
 from pumas.store.renames import rename_new
 
 logger = logging.getLogger(__name__)
+
+RENAMED = ".old"
+"""Ending of a file that the user has had renamed."""
+REPLACED = ".pumas-replaced"
+"""Ending of a file on its way to the quarantine."""
 
 
 def carry_out(
@@ -94,15 +100,31 @@ def settle_left(changes: Changes, layout: Layout) -> int:
 
 
 def _is_sound(layout: Layout, intent: Intent) -> bool:
-    """Whether an intent is one that we write: its target in this root, what was moved aside beside it."""
+    """Whether an intent is one that we write: its target in a models folder, its link to a file of the library."""
     # SECURITY: a library may come from somebody else, with its register; no file is moved for what stands in that.
-    folder, name = os.path.split(intent.target_path)
-    aside = intent.aside_path
-    is_beside = aside is None or (os.path.dirname(aside) == folder and os.path.basename(aside).startswith(f"{name}."))
-    is_sound = is_beside and is_in_reach(layout, intent.target_path)
+    is_sound = is_in_reach(layout, intent.target_path) and _is_beside(intent) and _is_to_library(layout, intent)
     if not is_sound:
         logger.warning("a change of %s was begun in another place; nothing is done about it", intent.target_path)
     return is_sound
+
+
+def _is_beside(intent: Intent) -> bool:
+    """Whether what was moved aside has a name that we give."""
+    if intent.aside_path is None:
+        return True
+    ending = intent.aside_path.removeprefix(intent.target_path)
+    endings = (REPLACED,) if intent.is_settled else (REPLACED, RENAMED)
+    return ending != intent.aside_path and re.sub(r"\.[0-9]+$", "", ending) in endings
+
+
+def _is_to_library(layout: Layout, intent: Intent) -> bool:
+    """Whether what was to come to the target is made of a file of the library, so that nothing is lost with it."""
+    if intent.link_text is None:
+        return True
+    if intent.link_type == "symlink":
+        library = os.path.realpath(layout.library)
+        return "\0" not in intent.link_text and is_inside(led_to(intent.target_path, intent.link_text), library)
+    return is_of_library(layout, intent.source_path)
 
 
 def has_left(registry: LinkRegistry) -> bool:

@@ -19,13 +19,13 @@ def layout(fixture_root):
     return Layout(fixture_root)
 
 
-def _register(layout, source, target):
+def _register(layout, source, target, kind="symlink"):
     link = PlannedLink(
         model_id="llm/f/X",
         model_name="",
         source_path=str(source),
         target_path=str(target),
-        link_type="symlink",
+        link_type=kind,
         link_text="",
         is_external=False,
     )
@@ -77,6 +77,81 @@ def test_an_intent_moves_no_file_from_elsewhere(layout, tmp_path):
     assert settle_links(layout) == 6
     assert secret.read_text() == "mine"
     assert not (layout.root / "launcher-data/quarantine").exists()
+
+
+@pytest.fixture
+def mine(layout):
+    """A file of the user, in the models folder of a version."""
+    mine = layout.root / "comfyui-versions/v0.6.0/models/loras/mine.bin"
+    mine.write_text("mine")
+    return mine
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+@pytest.mark.parametrize("way", ["itself", "by a link in the library"])
+def test_a_file_that_a_row_calls_its_own_source_stays(layout, mine, kind, way):
+    source = mine
+    if way != "itself":
+        source = layout.library / "llm/f/X/x.gguf"
+        source.parent.mkdir(parents=True)
+        source.symlink_to(mine)
+    _register(layout, source, mine, kind)
+    assert remove_links_of(layout, "llm/f/X").removed == 0
+    assert mine.read_text() == "mine"
+
+
+def test_a_link_that_is_not_in_a_models_folder_is_never_removed(layout):
+    gone = layout.library / "llm/f/X/x.gguf"
+    target = layout.root / "launcher-data/link"
+    target.symlink_to(gone)
+    _register(layout, gone, target)
+    clean_links(layout)
+    assert target.is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_an_intent_removes_no_file_that_is_called_its_own_source(layout, mine, kind):
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin([Intent(str(mine), str(mine), kind, str(mine))])
+    assert settle_links(layout) == 1
+    assert mine.read_text() == "mine"
+
+
+def test_an_intent_moves_nothing_that_has_another_name_than_we_give(layout, mine):
+    aside = str(mine.with_suffix(""))
+    own = layout.root / "launcher-data/config.json"
+    own.write_text("ours")
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin(
+            [
+                Intent(aside, "", "symlink", None, aside_path=str(mine), is_settled=True),
+                Intent(str(own.with_suffix("")), "", "symlink", None, aside_path=str(own), is_settled=True),
+            ]
+        )
+    assert settle_links(layout) == 2
+    assert (mine.read_text(), own.read_text()) == ("mine", "ours")
+
+
+def test_an_intent_replaces_no_link_of_the_user(layout, mine):
+    link = mine.with_name("link")
+    link.symlink_to(mine)
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin([Intent(str(link), "", "symlink", str(mine))])
+    assert settle_links(layout) == 1
+    assert link.is_symlink()
+
+
+def test_a_row_with_a_path_that_can_be_none_hinders_nothing(layout):
+    target = layout.root / "comfyui-versions/v0.6.0/models/loras/a\0b"
+    _register(layout, "/x\0y", target)
+    _register(layout, "/x\0y", "/nowhere\0/b")
+    _register(layout, "/x\0y", layout.root / "comfyui-versions/v\0/models/loras/b")
+    models = layout.root / "comfyui-versions/v0.6.0/models"
+    assert str(target) in [one.target_path for one in check_links(layout, models).broken]
+    remove_links_of(layout, "llm/f/X")
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin([Intent(str(target), "", "symlink", "a")])
+    assert settle_links(layout) == 1
 
 
 def test_a_version_that_is_another_name_of_one_has_no_orphans(layout):
