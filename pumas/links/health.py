@@ -258,7 +258,7 @@ def remove_orphans(layout: Layout, models: Path) -> CleanReport:
         settle_left(changes, layout)
         for target in check_links(layout, models).orphans:
             text = link_text(target)
-            if text is None or not places.leads_into_library(target, text):
+            if text is None or not places.holds(target) or not places.leads_into_library(target, text):
                 continue
             try:
                 os.unlink(target)

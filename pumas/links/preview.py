@@ -161,7 +161,7 @@ def _find_dead(places: Places, rows: Sequence[Link], plan: _Plan, cancel: pumas_
     registered = {row.target_path: row for row in rows} if targets else {}
     for target in targets:
         text, row = link_text(target), registered.get(target)
-        if text is None or target in plan.to_remove:
+        if text is None or target in plan.to_remove or not places.holds(target):
             continue
         if places.leads_into_library(target, text) or (row is not None and is_linked(row)):
             plan.to_remove[target] = DeadLink(target_path=target, link_text=text, is_broken=True)

@@ -15,7 +15,7 @@ from support.linking import LinkRoot, content_of, progress
 from pumas.errors import Cancelled, Conflict, Damaged, Unavailable
 from pumas.linked import PlannedLink
 from pumas.links.apply import apply_links, preview_links, resolve_links, sync_links
-from pumas.links.health import check_links, remove_links_of
+from pumas.links.health import check_links, remove_links_of, remove_orphans
 from pumas.links.places import Places, link_type_in
 from pumas.links.registry import BULK, Intent, LinkRegistry
 from pumas.links.steps import carry_out
@@ -39,6 +39,23 @@ def _apply(root):
 
 def _rules(root, *rules):
     (root.app.rules / "comfyui_*_default.json").write_text(json.dumps({"mappings": list(rules)}), encoding="utf-8")
+
+
+def _make(root, kind):
+    """What is made of a file where there are no symbolic links."""
+    source, target = root.library / "diffusion/f/A/A.bin", root.models_folder / "c/A.bin"
+    link = PlannedLink(
+        model_id="diffusion/f/A",
+        model_name="A",
+        source_path=str(source),
+        target_path=str(target),
+        link_type=kind,
+        link_text=str(source),
+        is_external=False,
+    )
+    intent = Intent(target_path=str(target), source_path=str(source), link_type=kind, link_text=str(source))
+    with LinkRegistry(root.library).changes() as changes:
+        carry_out(changes, Places(root.library, root.models_folder), [intent], [link], root.app.key)
 
 
 def test_a_second_apply_changes_nothing(root):
@@ -159,6 +176,18 @@ def test_an_excluded_model_loses_its_links_and_gets_none(root):
     assert _apply(root).created == 1
 
 
+def test_links_of_a_library_that_is_the_models_folder_stay(root):
+    (root.library / "diffusion/again").symlink_to("f/A")
+    (root.library / "diffusion/away").symlink_to("f/not there now")
+    root.models_folder.rmdir()
+    root.models_folder.symlink_to(root.library)
+    before = content_of(root.library / "diffusion")
+    remove_orphans(root.layout, root.models_folder)
+    _apply(root)
+    resolve_links(root.layout, root.app, root.models, {}, progress())
+    assert content_of(root.library / "diffusion") == before
+
+
 def test_incremental_sync_looks_at_its_own_links_only(root):
     _apply(root)
     (root.models_folder / "c/A.bin").unlink()
@@ -238,18 +267,7 @@ def test_a_model_file_whose_name_is_no_utf8_gets_no_link(root):
 @pytest.mark.parametrize("kind", ["hardlink", "copy"])
 def test_where_there_are_no_symbolic_links_files_are_made(root, kind):
     source, target = root.library / "diffusion/f/A/A.bin", root.models_folder / "c/A.bin"
-    link = PlannedLink(
-        model_id="diffusion/f/A",
-        model_name="A",
-        source_path=str(source),
-        target_path=str(target),
-        link_type=kind,
-        link_text=str(source),
-        is_external=False,
-    )
-    intent = Intent(target_path=str(target), source_path=str(source), link_type=kind, link_text=str(source))
-    with LinkRegistry(root.library).changes() as changes:
-        carry_out(changes, Places(root.library, root.models_folder), [intent], [link], root.app.key)
+    _make(root, kind)
     assert target.read_text() == "diffusion/f/A"
     assert target.samefile(source) is (kind == "hardlink")
     (row,) = LinkRegistry(root.library).rows()
