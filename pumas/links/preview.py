@@ -148,8 +148,10 @@ def _classify_file(one: PlannedLink, plan: _Plan) -> None:
 
 def _drop_excluded(places: Places, rows: Sequence[Link], excluded: Collection[str], plan: _Plan) -> None:
     """Links to models that the app is to have none to; only those that are what the register says."""
+    kept = {one.target_path for one in plan.in_place} if excluded else ()
     for row in rows:
-        if row.model_id in excluded and is_linked(row) and places.holds(row.target_path):
+        is_wanted = row.model_id not in excluded or row.target_path in kept
+        if not is_wanted and is_linked(row) and places.holds(row.target_path):
             text = link_text(row.target_path) or ""
             plan.to_remove[row.target_path] = DeadLink(target_path=row.target_path, link_text=text, is_broken=False)
 

@@ -176,6 +176,40 @@ def test_an_excluded_model_loses_its_links_and_gets_none(root):
     assert _apply(root).created == 1
 
 
+def test_the_name_of_an_excluded_model_goes_to_the_other_that_wants_it(tmp_path):
+    root = LinkRoot(tmp_path, {"models": [_model("A", "m.bin"), _model("B", "m.bin")], "configs": _RULES})
+    _apply(root)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/B")
+    report = _apply(root)
+    assert (report.updated, report.removed) == (1, 1)
+    assert (root.models_folder / "c/m.bin").read_text() == "diffusion/f/A"
+    assert [row.model_id for row in LinkRegistry(root.library).rows()] == ["diffusion/f/A"]
+
+
+def test_an_excluded_model_loses_its_link_though_the_user_keeps_those_in_the_way(tmp_path):
+    root = LinkRoot(tmp_path, {"models": [_model("A", "m.bin"), _model("B", "m.bin")], "configs": _RULES})
+    _apply(root)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/B")
+    report = resolve_links(root.layout, root.app, root.models, {"diffusion/f/A": "overwrite"}, progress())
+    assert (report.overwritten, report.errors) == (1, ())
+    assert (root.models_folder / "c/m.bin").read_text() == "diffusion/f/A"
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_what_is_no_symbolic_link_goes_when_its_model_is_excluded(root, kind):
+    target = root.models_folder / "c/A.bin"
+    _make(root, kind)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/A")
+    report = _apply(root)
+    assert (report.created, report.removed) == (1, 1)
+    assert not target.exists()
+    assert [row.model_id for row in LinkRegistry(root.library).rows()] == ["diffusion/f/B"]
+    assert "file: diffusion/f/A" in content_of(root.layout.data / "quarantine").values()
+
+
 def test_links_of_a_library_that_is_the_models_folder_stay(root):
     (root.library / "diffusion/again").symlink_to("f/A")
     (root.library / "diffusion/away").symlink_to("f/not there now")
