@@ -85,7 +85,7 @@ class Places:
         return LinkFolder(path, real, link_type_in(there, is_external=is_external), is_external, prefix, _folds(there))
 
     def holds(self, target: str) -> bool:
-        """Whether a link at `target` lies inside the models folder, not in the library, whatever links are on the way."""
+        """Whether a link at `target` lies inside the models folder, not the library, whatever links are on the way."""
         real = os.path.realpath(os.path.dirname(target))
         return is_inside(real, self.real_models) and not is_inside(real, self.real_library)
 

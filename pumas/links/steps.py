@@ -153,9 +153,10 @@ def put_away(changes: Changes, layout: Layout, intents: Sequence[Intent]) -> Non
     for intent in intents:
         aside = Path(intent.aside_path or "")
         try:
+            _refuse_away(intent)
             if os.path.lexists(aside):
                 removal.move(aside, f"a link took its place at {intent.target_path}")
-        except PumasError as exc:
+        except (OSError, PumasError) as exc:
             logger.warning("%s stays where it is: %s", aside, exc)
         else:
             done.append(intent)
@@ -247,6 +248,7 @@ def _undo_all(changes: Changes, intents: Sequence[Intent]) -> None:
 
 def _undo(intent: Intent) -> None:
     """Put one target back; every step may have been done or not, and this may be done again."""
+    _refuse_away(intent)
     with suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(intent.temporary)
     if _is_ours(intent):
@@ -262,6 +264,18 @@ def _undo(intent: Intent) -> None:
         problem = rename_new([intent.aside_path], [intent.target_path]).get(0)
         if problem is not None:
             raise problem
+
+
+def _refuse_away(intent: Intent) -> None:
+    """Raise OSError where it can't be told what lies at a target: on a drive that is away, that isn't nothing."""
+    folder = os.path.dirname(intent.target_path)
+    try:
+        os.stat(f"{folder}/.")
+    except (FileNotFoundError, NotADirectoryError):
+        while folder != os.path.dirname(folder):
+            if os.path.islink(folder) and not os.path.exists(folder):
+                raise
+            folder = os.path.dirname(folder)
 
 
 def _is_ours(intent: Intent) -> bool:

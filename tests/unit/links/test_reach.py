@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
+from support.linking import content_of
 from support.roots import copy_fixture_root
 
+from pumas.errors import Unavailable
 from pumas.linked import PlannedLink
 from pumas.links.health import check_links, clean_links, remove_links_of, remove_orphans
 from pumas.links.registry import Intent, LinkRegistry
 from pumas.links.steps import settle_links
+from pumas.store.link_registry import links_to
 from pumas.store.paths import Layout
 
 
@@ -167,3 +172,38 @@ def test_a_root_that_is_opened_by_another_name_has_no_orphans(layout, tmp_path):
     (tmp_path / "alias").symlink_to(layout.root)
     alias = Layout(tmp_path / "alias")
     assert check_links(alias, alias.root / "comfyui-versions/v0.6.0/models").orphans == ()
+
+
+def test_what_was_begun_on_a_drive_that_is_away_is_settled_when_it_is_back(layout, tmp_path):
+    models, drive = layout.root / "comfyui-versions/v8/models", tmp_path / "drive"
+    models.parent.mkdir()
+    models.symlink_to(drive)
+    (drive / "c").mkdir(parents=True)
+    (drive / "c/x.pumas-replaced").write_text("mine")
+    (drive / "c/y.pumas-replaced").write_text("mine too")
+    intents = [
+        Intent(
+            f"{models}/c/{name}",
+            f"{layout.library}/a",
+            "symlink",
+            f"{layout.library}/a",
+            aside_path=f"{models}/c/{name}.pumas-replaced",
+            is_settled=is_settled,
+        )
+        for name, is_settled in (("x", False), ("y", True))
+    ]
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin(intents)
+    drive.rename(tmp_path / "away")
+    assert settle_links(layout) == 2
+    (tmp_path / "away").rename(drive)
+    assert settle_links(layout) == 0
+    assert content_of(drive) == {"c/x": "file: mine"}
+    assert "file: mine too" in content_of(layout.data / "quarantine").values()
+
+
+def test_what_was_begun_in_a_version_that_is_gone_is_forgotten(layout):
+    target = f"{layout.root}/comfyui-versions/gone/models/c/x"
+    with LinkRegistry(layout.library).changes() as changes:
+        changes.begin([Intent(target, f"{layout.library}/a", "symlink", f"{layout.library}/a")])
+    assert settle_links(layout) == 0
