@@ -26,7 +26,8 @@ from pumas.links.registry import LinkRegistry, rows_leading_to
 from pumas.links.steps import settle_left
 from pumas.links.targets import is_linked, link_text
 from pumas.links.walk import BROKEN, WalkedTree
-from pumas.store.paths import Layout
+from pumas.store.metadata import METADATA
+from pumas.store.paths import Layout, has_file
 
 _Reason = Literal["target_missing", "leads_nowhere", "source_missing"]
 _Row = tuple[int, str, str, str, int]
@@ -214,12 +215,19 @@ def remove_links_of(layout: Layout, model_id: str) -> CleanReport:
         Damaged, Unavailable, NoSpace: The register can't be read or written; nothing was done then.
     """
     registry = LinkRegistry(layout.library)
-    folder = str(layout.library / model_id)
+    folder = _folder_of(layout, model_id)
     if not registry.read(lambda db: rows_leading_to(db, model_id, folder), missing=list[Link]()):
         return CleanReport(removed=0)
     with registry.changes() as changes:
         settle_left(changes, layout)
         return _remove(layout, changes.read(lambda db: rows_leading_to(db, model_id, folder)), changes.forget)
+
+
+def _folder_of(layout: Layout, model_id: str) -> str | None:
+    """The folder of a model; None of what is no model: the library, or a folder with many of them."""
+    folder = layout.library / model_id
+    is_id = bool(model_id) and str(folder) == f"{layout.library}{os.sep}{model_id.replace('/', os.sep)}"
+    return str(folder) if is_id and ".." not in folder.parts and has_file(folder / METADATA.file) else None
 
 
 def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int]], None]) -> CleanReport:

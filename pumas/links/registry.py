@@ -268,6 +268,8 @@ class LinkRegistry:
             raise self._damaged(exc) from exc
         except Hindered as exc:
             raise Unavailable(f"The register of links can't be read: {exc}; try again") from exc
+        except UnicodeEncodeError:  # asked for what can't be registered
+            return missing
 
     @contextmanager
     def changes(self) -> Iterator[Changes]:
@@ -369,11 +371,12 @@ def left_intent(db: sqlite3.Connection) -> int | None:
     return found[0] if found else None
 
 
-def rows_leading_to(db: sqlite3.Connection, model_id: str, folder: str) -> list[Link]:
-    """Rows of a model, and of files below its folder under whatever id."""
+def rows_leading_to(db: sqlite3.Connection, model_id: str, folder: str | None) -> list[Link]:
+    """Rows of a model, and, if it has a folder, of files below that under whatever id."""
     # Not LIKE: to it, `_` and `%` in a path stand for others.
     where = "model_id = ?1 OR substr(source_path, 1, length(?2)) = ?2"
-    found = db.execute(f"SELECT {_COLUMNS} FROM links WHERE {where} ORDER BY link_id", (model_id, f"{folder}{os.sep}"))
+    prefix = None if folder is None else f"{folder}{os.sep}"
+    found = db.execute(f"SELECT {_COLUMNS} FROM links WHERE {where} ORDER BY link_id", (model_id, prefix))
     return [link_of(row) for row in found]
 
 

@@ -174,6 +174,16 @@ def test_a_root_that_is_opened_by_another_name_has_no_orphans(layout, tmp_path):
     assert check_links(alias, alias.root / "comfyui-versions/v0.6.0/models").orphans == ()
 
 
+@pytest.mark.parametrize("model_id", ["", ".", "diffusion", "diffusion/sdxl/.", "diffusion/sdxl", "\0", "\udcff"])
+def test_what_is_no_id_of_a_model_removes_no_links(layout, model_id):
+    registry = LinkRegistry(layout.library)
+    rows = registry.rows()
+    assert any(row.source_path.startswith(f"{layout.library}/diffusion/sdxl/") for row in rows)
+    assert remove_links_of(layout, model_id).forgotten == 0
+    assert registry.rows([model_id]) == []
+    assert registry.rows() == rows
+
+
 def test_what_was_begun_on_a_drive_that_is_away_is_settled_when_it_is_back(layout, tmp_path):
     models, drive = layout.root / "comfyui-versions/v8/models", tmp_path / "drive"
     models.parent.mkdir()
@@ -207,3 +217,8 @@ def test_what_was_begun_in_a_version_that_is_gone_is_forgotten(layout):
     with LinkRegistry(layout.library).changes() as changes:
         changes.begin([Intent(target, f"{layout.library}/a", "symlink", f"{layout.library}/a")])
     assert settle_links(layout) == 0
+
+
+def test_below_a_folder_that_is_no_utf8_nothing_is_registered(layout):
+    registry = LinkRegistry(layout.library).path
+    assert links_to(registry, "llm/f/X", layout.library / os.fsdecode(b"\xff")) == ()
