@@ -199,6 +199,7 @@ class Changes:
         temporary = backup.with_name(f"{backup.name}.{os.getpid()}.tmp")
         with system_errors("Backing up the register of links"):
             try:
+                temporary.unlink(missing_ok=True)  # it may be a link
                 with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
                     self._db.backup(copy)
                     copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole in itself
@@ -254,9 +255,8 @@ class LinkRegistry:
         Raises:
             Damaged, Unavailable: As of `rows`.
         """
+        self._refuse_dangling()
         if not self.path.exists():
-            if self.path.is_symlink():
-                raise Unavailable("The register of links is a link to nothing (a drive that is away?); bring that back")
             return missing
 
         def guarded(db: sqlite3.Connection) -> T:
@@ -305,9 +305,20 @@ class LinkRegistry:
         finally:
             lock.release()
 
+    def _refuse_dangling(self) -> None:
+        if self.path.is_symlink() and not self.path.exists():
+            raise Unavailable("The register of links is a link to nothing (a drive that is away?); bring that back")
+
+    def _refuse_others(self, db: sqlite3.Connection) -> None:
+        # SECURITY: a library may come from somebody else; a link in it leads to no database of another program.
+        if self.path.is_symlink() and not _has(db, "links"):
+            raise Unavailable("The register of links is a link to something that is none; move the link away")
+
     def _connected(self) -> sqlite3.Connection:
+        self._refuse_dangling()
         db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
         try:
+            self._refuse_others(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             if not (_has(db, "links") and _has(db, "link_intents") and _has(db, "link_exclusions")):

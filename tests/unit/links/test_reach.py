@@ -219,6 +219,39 @@ def test_what_was_begun_in_a_version_that_is_gone_is_forgotten(layout):
     assert settle_links(layout) == 0
 
 
+def test_a_register_that_is_a_link_to_nothing_is_not_begun_anew(layout, tmp_path):
+    registry = LinkRegistry(layout.library)
+    registry.path.unlink()
+    registry.path.symlink_to(tmp_path / "register.db")
+    with pytest.raises(Unavailable, match="link to nothing"), registry.changes():
+        pass
+    assert not (tmp_path / "register.db").exists()
+
+
+def test_a_backup_writes_through_no_link(layout, tmp_path):
+    registry = LinkRegistry(layout.library)
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db, db:
+        db.execute("CREATE TABLE mine (x)")
+    registry.path.with_name(f"{registry.path.name}.bak.{os.getpid()}.tmp").symlink_to(other)
+    with registry.changes() as changes:
+        changes.back_up()
+    with closing(sqlite3.connect(other)) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
+
+
+def test_a_register_that_is_a_link_to_another_database_is_left_alone(layout, tmp_path):
+    registry, other = LinkRegistry(layout.library), tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db, db:
+        db.execute("CREATE TABLE mine (x)")
+    registry.path.unlink()
+    registry.path.symlink_to(other)
+    before = other.read_bytes()
+    with pytest.raises(Unavailable, match="something that is none"), registry.changes():
+        pass
+    assert other.read_bytes() == before
+
+
 def test_below_a_folder_that_is_no_utf8_nothing_is_registered(layout):
     registry = LinkRegistry(layout.library).path
     assert links_to(registry, "llm/f/X", layout.library / os.fsdecode(b"\xff")) == ()
