@@ -19,7 +19,7 @@ from pumas.links.places import Places
 from pumas.links.preview import no_rules, plan_links
 from pumas.links.registry import BULK, Changes, Intent, LinkRegistry
 from pumas.links.selection import MappedModel
-from pumas.links.steps import RENAMED, REPLACED, carry_out, free_name, put_away, settle_left
+from pumas.links.steps import RENAMED, REPLACED, carry_out, free_name, put_away, removal_of, settle_left
 from pumas.links.targets import link_text
 from pumas.links.wanted import AppVersion
 from pumas.store.paths import Layout
@@ -144,7 +144,7 @@ def _carry_out(changes: Changes, layout: Layout, app: AppVersion, plan: LinkPlan
         for one in (*plan.to_create, *plan.to_replace)
     ]
     replaced = {one.target_path for one in intents}
-    intents += [_removal(target, text) for target, text in dead.items() if target not in replaced]
+    intents += [removal_of(target, text) for target, text in dead.items() if target not in replaced]
     links = [*plan.to_create, *plan.to_replace, *_unregistered(changes, app, plan.in_place)]
     if max(len(intents), len(links)) >= BULK:
         changes.back_up()
@@ -159,12 +159,6 @@ def _carry_out(changes: Changes, layout: Layout, app: AppVersion, plan: LinkPlan
         unchanged=len(plan.in_place),
         skipped=len(plan.conflicts),
     )
-
-
-def _removal(target: str, text: str) -> Intent:
-    """A link that goes. A file goes to the quarantine: that it is only a copy is not certain."""
-    aside = None if text else free_name(target, REPLACED)
-    return Intent(target, source_path="", link_type="symlink", link_text=None, old_text=text or None, aside_path=aside)
 
 
 def _unregistered(changes: Changes, app: AppVersion, in_place: Sequence[PlannedLink]) -> list[PlannedLink]:

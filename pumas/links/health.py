@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,7 @@ from pumas.errors import shown
 from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
 from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, models_folder_of
 from pumas.links.registry import LinkRegistry, rows_leading_to
-from pumas.links.steps import settle_left
+from pumas.links.steps import removal_of, settle_left, taken_away
 from pumas.links.targets import is_linked, link_text
 from pumas.links.walk import BROKEN, WalkedTree
 from pumas.store.metadata import METADATA
@@ -221,6 +222,30 @@ def remove_links_of(layout: Layout, model_id: str) -> CleanReport:
     with registry.changes() as changes:
         settle_left(changes, layout)
         return _remove(layout, changes.read(lambda db: rows_leading_to(db, model_id, folder)), changes.forget)
+
+
+@contextmanager
+def without_links_of(layout: Layout, model_id: str) -> Iterator[None]:
+    """Have a model no links and no rows from now on, if what is done meanwhile succeeds; else they are as they were.
+
+    Nobody else changes links meanwhile: none comes to a model that is just being moved away.
+
+    Raises:
+        Conflict: Something else lies at a target now; all links are as they were.
+        Damaged, Unavailable, NoSpace: The register can't be read or written, or a link can't be removed; likewise.
+    """
+    registry = LinkRegistry(layout.library)
+    if not registry.path.exists():
+        yield
+        return
+    with registry.changes() as changes:
+        settle_left(changes, layout)
+        folder = _folder_of(layout, model_id)
+        rows = changes.read(lambda db: rows_leading_to(db, model_id, folder))
+        ours = [row for row in rows if _may_go(layout, row)]
+        intents = [removal_of(row.target_path, link_text(row.target_path)) for row in ours]
+        with taken_away(changes, layout, intents, [row.link_id for row in rows]):
+            yield
 
 
 def _folder_of(layout: Layout, model_id: str) -> str | None:

@@ -24,8 +24,8 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pumas_native
@@ -82,6 +82,33 @@ def carry_out(
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+@contextmanager
+def taken_away(changes: Changes, layout: Layout, intents: Sequence[Intent], link_ids: Sequence[int]) -> Iterator[None]:
+    """Have links be away while something is done, and these rows go with it; they come back if that fails.
+
+    Raises:
+        Conflict: Something else lies at a target now.
+        Unavailable, NoSpace: A link can't be removed; all lie where they were.
+    """
+    changes.begin(intents)
+    try:
+        with system_errors("Removing links"):
+            for intent in intents:
+                _move_aside(intent)
+            _place(intents)
+            _sync(intents)
+        yield
+    except BaseException:
+        _undo_all(changes, intents)
+        raise
+    try:
+        changes.settle(intents, (), ("", ""))
+        changes.forget(link_ids)
+        put_away(changes, layout, [one for one in intents if one.aside_path is not None])
+    except sqlite3.Error as exc:  # what was to be done is done; the next one who changes links is told
+        logger.warning("links that were removed are still registered: %s", exc)
 
 
 def settle_left(changes: Changes, layout: Layout) -> int:
@@ -289,6 +316,12 @@ def _is_ours(intent: Intent) -> bool:
     except OSError:
         return False
     return is_file_of(intent.link_type, there, intent.source_path)
+
+
+def removal_of(target: str, text: str | None) -> Intent:
+    """A link that goes. A file goes to the quarantine: that it is only a copy is not certain."""
+    aside = None if text else free_name(target, REPLACED)
+    return Intent(target, source_path="", link_type="symlink", link_text=None, old_text=text or None, aside_path=aside)
 
 
 def free_name(path: str, ending: str) -> str:
