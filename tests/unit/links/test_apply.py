@@ -222,6 +222,17 @@ def test_links_of_a_library_that_is_the_models_folder_stay(root):
     assert content_of(root.library / "diffusion") == before
 
 
+def test_links_to_a_library_whose_drive_is_not_mounted_stay(root):
+    _apply(root)
+    before = root.content()
+    root.library.rename(root.library.with_name("away"))
+    root.library.mkdir()
+    root.documents = {}
+    assert any("mounted" in text for text in preview_links(root.layout, root.app, root.models).warnings)
+    assert _apply(root).removed == 0
+    assert root.content() == before
+
+
 def test_incremental_sync_looks_at_its_own_links_only(root):
     _apply(root)
     (root.models_folder / "c/A.bin").unlink()
