@@ -13,14 +13,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pumas_native
 
-from pumas.errors import shown
+from pumas.errors import shown, system_errors
 from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
 from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, models_folder_of
 from pumas.links.registry import LinkRegistry, rows_leading_to
@@ -242,7 +242,8 @@ def without_links_of(layout: Layout, model_id: str) -> Iterator[None]:
         settle_left(changes, layout)
         folder = _folder_of(layout, model_id)
         rows = changes.read(lambda db: rows_leading_to(db, model_id, folder))
-        ours = [row for row in rows if _may_go(layout, row)]
+        with system_errors("Looking at the links of the model"):
+            ours = [row for row in rows if _may_go(layout, row)]
         intents = [removal_of(row.target_path, link_text(row.target_path)) for row in ours]
         with taken_away(changes, layout, intents, [row.link_id for row in rows]):
             yield
@@ -276,7 +277,11 @@ def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int
 def _may_go(layout: Layout, row: Link) -> bool:
     # SECURITY: of a file that calls itself its source nothing would be left.
     is_safe = row.link_type == "symlink" or is_of_library(layout, row.source_path)
-    return is_safe and is_in_reach(layout, row.target_path) and is_linked(row)
+    if not is_safe or not is_in_reach(layout, row.target_path):
+        return False
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(row.target_path)  # raises where it can't be looked at: that isn't nothing
+    return is_linked(row)
 
 
 def remove_orphans(layout: Layout, models: Path) -> CleanReport:

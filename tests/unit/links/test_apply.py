@@ -15,7 +15,7 @@ from support.linking import LinkRoot, content_of, progress
 from pumas.errors import Cancelled, Conflict, Damaged, Unavailable
 from pumas.linked import PlannedLink
 from pumas.links.apply import apply_links, preview_links, resolve_links, sync_links
-from pumas.links.health import check_links, remove_links_of, remove_orphans
+from pumas.links.health import check_links, remove_links_of, remove_orphans, without_links_of
 from pumas.links.places import Places, link_type_in
 from pumas.links.registry import BULK, Intent, LinkRegistry
 from pumas.links.steps import carry_out
@@ -130,6 +130,22 @@ def test_a_folder_that_may_not_be_written_to(root):
     with pytest.raises(Unavailable):
         _apply(root)
     folder.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may look anywhere")
+def test_links_in_a_folder_that_may_not_be_looked_into_stay_registered(root):
+    _apply(root)
+    folder = root.models_folder / "c"
+    folder.chmod(0)
+    try:
+        (problem,) = remove_links_of(root.layout, "diffusion/f/A").problems
+        with pytest.raises(Unavailable, match="permission"), without_links_of(root.layout, "diffusion/f/A"):
+            pass
+    finally:
+        folder.chmod(0o700)
+    assert "Permission denied" in problem
+    assert len(LinkRegistry(root.library).rows()) == 2
+    assert len(root.content()) == 2
 
 
 def test_a_path_that_would_be_too_long_is_told(root):
