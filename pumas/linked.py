@@ -49,6 +49,7 @@ class DeadLink(Record, frozen=True, kw_only=True):
 
     target_path: str
     link_text: str
+    """What a symbolic link says; empty of a hard link or a copy."""
     is_broken: bool
     """It leads nowhere; else its model is excluded from the app."""
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _link_name = lru_cache(maxsize=1 << 16)(normalize_filename)
 
 
+_LONGEST_TAG = 255  # it is a folder's name
+
+
 class _Facts(msgspec.Struct):
     """What rules ask of a document; in whatever form it has them."""
 
@@ -303,7 +306,9 @@ class LinkOperations(ModelOperations):
 
     def _installed(self, app_id: str, tag: str) -> AppVersion:
         app = self._version(app_id, tag)
-        if not app.models.parent.is_dir():
+        with system_errors(f"Looking at version {shown(tag)}"):
+            is_there = app.models.parent.is_dir()
+        if not is_there:
             raise NotFound(f"Version {shown(tag)} not found")
         return app
 
@@ -312,7 +317,7 @@ class LinkOperations(ModelOperations):
 
         _check_app(app_id)
         name = valid_tag(tag)
-        if name is None:
+        if name is None or len(name) > _LONGEST_TAG:
             raise InvalidInput("Invalid version tag", parameter="version_tag")
         layout = self._root.layout
         return AppVersion(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pumas.api.models import ModelOperations
-from pumas.errors import Conflict, PumasError
+from pumas.errors import PumasError
 from pumas.jobs import Job, Progress
 from pumas.organised import RemovalPlan, TrashedModel, TrashReport
 
@@ -28,20 +28,16 @@ class TrashOperations(ModelOperations):
         """Move a model to the trash, once its links in apps are removed; it takes room there until that is emptied.
 
         Returns:
-            The job. It fails with `ModelNotFound`, with `Conflict` when it can't be moved as a whole or a link of ours
-            can't be removed, and with `Unavailable` or `NoSpace`; the model lies where it was then.
+            The job. It fails with `ModelNotFound`, with `Conflict` when it can't be moved as a whole, and with
+            `Unavailable` or `NoSpace`, also when a link of ours can't be removed; all is as it was then.
         """
         from pumas.library.remove import remove_model  # noqa: PLC0415 - as above
-        from pumas.links.health import remove_links_of  # noqa: PLC0415
+        from pumas.links.health import without_links_of  # noqa: PLC0415
 
         layout = self._root.layout
-
-        def remove_links() -> None:
-            report = remove_links_of(layout, model_id)
-            if report.problems:
-                raise Conflict(f"Links to the model are in the way: {report.problems[0]}; the model stays")
-
-        return self._submit_change("delete_model", lambda: remove_model(layout, model_id, remove_links=remove_links))
+        return self._submit_change(
+            "delete_model", lambda: remove_model(layout, model_id, without_links=without_links_of(layout, model_id))
+        )
 
     def list_trash(self) -> list[TrashedModel]:
         """What lies in the trash, oldest first.

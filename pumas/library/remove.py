@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pumas.errors import Conflict, PumasError, shown, system_errors
@@ -43,14 +43,16 @@ def plan_removal(layout: Layout, model_id: str) -> RemovalPlan:
     )
 
 
-def remove_model(layout: Layout, model_id: str, *, remove_links: Callable[[], object] | None = None) -> TrashedModel:
+def remove_model(
+    layout: Layout, model_id: str, *, without_links: AbstractContextManager[None] | None = None
+) -> TrashedModel:
     """Move a model to the trash.
 
     Args:
         layout: The root.
         model_id: The model.
-        remove_links: Removes the links of apps to it, and what is registered of them; called when nothing else stands
-            in the way. When not given, a model that links lead to is refused.
+        without_links: Removes the links of apps to it, and what is registered of them, and brings them back when the
+            model stays. When not given, a model that links lead to is refused.
 
     Raises:
         ModelNotFound: There is no such model.
@@ -62,10 +64,8 @@ def remove_model(layout: Layout, model_id: str, *, remove_links: Callable[[], ob
         plan = plan_removal(layout, model_id)  # with the lock held: another process may have removed it meanwhile
         if plan.refusal is not None:
             raise Conflict(plan.refusal)
-        if plan.links and remove_links is None:
+        if plan.links and without_links is None:
             raise Conflict(_in_use(model_id, plan.links))
-        if plan.links and remove_links is not None:
-            remove_links()
         trashed = TrashedModel(
             entry_id="",
             model_id=model_id,
@@ -74,7 +74,8 @@ def remove_model(layout: Layout, model_id: str, *, remove_links: Callable[[], ob
             size_bytes=plan.size_bytes,
             file_count=len(plan.files),
         )
-        return put_in_trash(layout.library, plan.folder, trashed)
+        with without_links or nullcontext():
+            return put_in_trash(layout.library, plan.folder, trashed)
 
 
 def _in_use(model_id: str, links: tuple[ModelLink, ...]) -> str:

@@ -19,7 +19,7 @@ from pumas.links.places import Places
 from pumas.links.preview import no_rules, plan_links
 from pumas.links.registry import BULK, Changes, Intent, LinkRegistry
 from pumas.links.selection import MappedModel
-from pumas.links.steps import carry_out, free_name, put_away, settle_left
+from pumas.links.steps import RENAMED, REPLACED, carry_out, free_name, put_away, removal_of, settle_left
 from pumas.links.targets import link_text
 from pumas.links.wanted import AppVersion
 from pumas.store.paths import Layout
@@ -51,7 +51,7 @@ def apply_links(layout: Layout, app: AppVersion, models: Sequence[MappedModel], 
     with LinkRegistry(layout.library).changes() as changes:
         settle_left(changes, layout)
         plan = _plan(changes, app, models, progress, is_partial=False)
-        return _carry_out(changes, app, plan)
+        return _carry_out(changes, layout, app, plan)
 
 
 def sync_links(layout: Layout, app: AppVersion, models: Sequence[MappedModel], progress: Progress) -> SyncReport:
@@ -63,7 +63,7 @@ def sync_links(layout: Layout, app: AppVersion, models: Sequence[MappedModel], p
     with LinkRegistry(layout.library).changes() as changes:
         settle_left(changes, layout)
         plan = _plan(changes, app, models, progress, is_partial=True)
-        return _carry_out(changes, app, plan)
+        return _carry_out(changes, layout, app, plan)
 
 
 def check_resolutions(resolutions: Mapping[str, str]) -> None:
@@ -105,7 +105,7 @@ def resolve_links(
         settle_left(changes, layout)
         plan = _plan(changes, app, models, progress, is_partial=False)
         conflicts = (*plan.to_replace, *plan.conflicts)
-        report = _carry_out(changes, app, msgspec.structs.replace(plan, to_replace=(), conflicts=()))
+        report = _carry_out(changes, layout, app, msgspec.structs.replace(plan, to_replace=(), conflicts=()))
         outcomes = [_resolve(changes, layout, app, one, resolutions.get(one.model_id, "skip")) for one in conflicts]
         if not plan.has_rules:
             outcomes.append(no_rules(app))
@@ -131,7 +131,7 @@ def _plan(
     )
 
 
-def _carry_out(changes: Changes, app: AppVersion, plan: LinkPlan) -> SyncReport:
+def _carry_out(changes: Changes, layout: Layout, app: AppVersion, plan: LinkPlan) -> SyncReport:
     dead = {one.target_path: one.link_text for one in plan.to_remove}
     intents = [
         Intent(
@@ -139,19 +139,19 @@ def _carry_out(changes: Changes, app: AppVersion, plan: LinkPlan) -> SyncReport:
             source_path=one.source_path,
             link_type=one.link_type,
             link_text=one.link_text,
-            old_text=link_text(one.target_path) if one.existing is not None else dead.pop(one.target_path, None),
+            old_text=link_text(one.target_path) if one.existing is not None else dead.get(one.target_path),
         )
         for one in (*plan.to_create, *plan.to_replace)
     ]
-    intents += [
-        Intent(target_path=target, source_path="", link_type="symlink", link_text=None, old_text=text)
-        for target, text in dead.items()
-    ]
+    replaced = {one.target_path for one in intents}
+    intents += [removal_of(target, text) for target, text in dead.items() if target not in replaced]
     links = [*plan.to_create, *plan.to_replace, *_unregistered(changes, app, plan.in_place)]
     if max(len(intents), len(links)) >= BULK:
         changes.back_up()
     if intents or links:
         carry_out(changes, Places(app.library, app.models), intents, links, app.key)
+    if any(one.aside_path for one in intents):
+        put_away(changes, layout, [one for one in intents if one.aside_path])
     return SyncReport(
         created=len(plan.to_create),
         updated=len(plan.to_replace),
@@ -185,11 +185,11 @@ def _resolve_one(changes: Changes, layout: Layout, app: AppVersion, one: Planned
     target = one.target_path
     intent = Intent(target_path=target, source_path=one.source_path, link_type=one.link_type, link_text=one.link_text)
     if choice == "rename":
-        intent.aside_path, intent.keeps_aside = free_name(target, ".old"), True
+        intent.aside_path, intent.keeps_aside = free_name(target, RENAMED), True
     elif one.existing is not None:
         intent.old_text = link_text(target)
     elif os.path.isfile(target):
-        intent.aside_path = free_name(target, ".pumas-replaced")
+        intent.aside_path = free_name(target, REPLACED)
     else:
         raise Conflict(f"a folder lies at {app.short(target)}; move it away, or choose `rename`")
     carry_out(changes, Places(app.library, app.models), [intent], [one], app.key)

@@ -13,20 +13,22 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pumas_native
 
-from pumas.errors import shown
+from pumas.errors import shown, system_errors
 from pumas.linked import BrokenLink, CleanReport, Link, LinkHealth
-from pumas.links.places import Places, is_in_reach, is_inside, models_folder_of
+from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, models_folder_of
 from pumas.links.registry import LinkRegistry, rows_leading_to
-from pumas.links.steps import settle_left
+from pumas.links.steps import removal_of, settle_left, taken_away
 from pumas.links.targets import is_linked, link_text
 from pumas.links.walk import BROKEN, WalkedTree
-from pumas.store.paths import Layout
+from pumas.store.metadata import METADATA
+from pumas.store.paths import Layout, has_file
 
 _Reason = Literal["target_missing", "leads_nowhere", "source_missing"]
 _Row = tuple[int, str, str, str, int]
@@ -107,7 +109,7 @@ class _Check:
         """The walked folder that a target lies in, as it is written."""
         if self.models is not None and target.startswith(f"{self.models}{os.sep}"):
             return str(self.models)
-        return models_folder_of(self.layout, target)
+        return None if "\0" in target else models_folder_of(self.layout, target)
 
     def _join_folder(self, folder: str, rows: Sequence[_Row]) -> None:
         tree = self._tree(folder)
@@ -153,7 +155,7 @@ class _Check:
 
     def _mark_alias(self, target: str) -> None:
         """A row may name the models folder otherwise, by a link above it: its link must not pass for an orphan."""
-        if self.models is None:
+        if self.models is None or "\0" in target:
             return
         parent, _, name = target.rpartition(os.sep)
         if parent not in self._real:
@@ -214,7 +216,7 @@ def remove_links_of(layout: Layout, model_id: str) -> CleanReport:
         Damaged, Unavailable, NoSpace: The register can't be read or written; nothing was done then.
     """
     registry = LinkRegistry(layout.library)
-    folder = str(layout.library / model_id)
+    folder = _folder_of(layout, model_id)
     if not registry.read(lambda db: rows_leading_to(db, model_id, folder), missing=list[Link]()):
         return CleanReport(removed=0)
     with registry.changes() as changes:
@@ -222,12 +224,44 @@ def remove_links_of(layout: Layout, model_id: str) -> CleanReport:
         return _remove(layout, changes.read(lambda db: rows_leading_to(db, model_id, folder)), changes.forget)
 
 
+@contextmanager
+def without_links_of(layout: Layout, model_id: str) -> Iterator[None]:
+    """Have a model no links and no rows from now on, if what is done meanwhile succeeds; else they are as they were.
+
+    Nobody else changes links meanwhile: none comes to a model that is just being moved away.
+
+    Raises:
+        Conflict: Something else lies at a target now; all links are as they were.
+        Damaged, Unavailable, NoSpace: The register can't be read or written, or a link can't be removed; likewise.
+    """
+    registry = LinkRegistry(layout.library)
+    if not registry.path.exists():
+        yield
+        return
+    with registry.changes() as changes:
+        settle_left(changes, layout)
+        folder = _folder_of(layout, model_id)
+        rows = changes.read(lambda db: rows_leading_to(db, model_id, folder))
+        with system_errors("Looking at the links of the model"):
+            ours = [row for row in rows if _may_go(layout, row)]
+        intents = [removal_of(row.target_path, link_text(row.target_path)) for row in ours]
+        with taken_away(changes, layout, intents, [row.link_id for row in rows]):
+            yield
+
+
+def _folder_of(layout: Layout, model_id: str) -> str | None:
+    """The folder of a model; None of what is no model: the library, or a folder with many of them."""
+    folder = layout.library / model_id
+    is_id = bool(model_id) and str(folder) == f"{layout.library}{os.sep}{model_id.replace('/', os.sep)}"
+    return str(folder) if is_id and ".." not in folder.parts and has_file(folder / METADATA.file) else None
+
+
 def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int]], None]) -> CleanReport:
     """Unlink what is ours, then forget the rows: a row whose link is gone already is forgotten the next time."""
     removed, problems, done = 0, [], list[int]()
     for row in rows:
         try:
-            if is_in_reach(layout, row.target_path) and is_linked(row):
+            if _may_go(layout, row):
                 os.unlink(row.target_path)
         except FileNotFoundError:
             pass
@@ -238,6 +272,16 @@ def _remove(layout: Layout, rows: Sequence[Link], forget: Callable[[Sequence[int
         done.append(row.link_id)
     forget(done)
     return CleanReport(removed=removed, forgotten=len(done), problems=tuple(problems))
+
+
+def _may_go(layout: Layout, row: Link) -> bool:
+    # SECURITY: of a file that calls itself its source nothing would be left.
+    is_safe = row.link_type == "symlink" or is_of_library(layout, row.source_path)
+    if not is_safe or not is_in_reach(layout, row.target_path):
+        return False
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(row.target_path)  # raises where it can't be looked at: that isn't nothing
+    return is_linked(row)
 
 
 def remove_orphans(layout: Layout, models: Path) -> CleanReport:
@@ -252,7 +296,7 @@ def remove_orphans(layout: Layout, models: Path) -> CleanReport:
         settle_left(changes, layout)
         for target in check_links(layout, models).orphans:
             text = link_text(target)
-            if text is None or not places.leads_into_library(target, text):
+            if text is None or not places.holds(target) or not places.leads_into_library(target, text):
                 continue
             try:
                 os.unlink(target)

@@ -85,8 +85,9 @@ class Places:
         return LinkFolder(path, real, link_type_in(there, is_external=is_external), is_external, prefix, _folds(there))
 
     def holds(self, target: str) -> bool:
-        """Whether a link at `target` lies inside the models folder, whatever links are on the way."""
-        return is_inside(os.path.realpath(os.path.dirname(target)), self.real_models)
+        """Whether a link at `target` lies inside the models folder, not the library, whatever links are on the way."""
+        real = os.path.realpath(os.path.dirname(target))
+        return is_inside(real, self.real_models) and not is_inside(real, self.real_library)
 
     def leads_into_library(self, target: str, text: str) -> bool:
         """Whether a link leads into the library, though nothing may lie there."""
@@ -113,16 +114,21 @@ def models_folder_of(layout: Layout, target: str) -> str | None:
 
 
 def is_in_reach(layout: Layout, target: str) -> bool:
-    """Whether a target that a register names lies in the root or where its models folder leads, not in the library.
+    """Whether a target that a register names lies in the models folder of a version, or where that leads.
 
-    A library may come from somebody else, with its register: nothing outside is ever changed for what that says.
+    A library may come from somebody else, with its register: nothing outside, and nothing of the library, is ever
+    changed for what that says.
     """
-    folder = os.path.dirname(target)
-    if os.path.normpath(target) != target or not is_inside(folder, str(layout.root)):
+    models = models_folder_of(layout, target)
+    if models is None or "\0" in target or os.path.normpath(target) != target:
         return False
-    real = os.path.realpath(folder)
-    top = os.path.realpath(models_folder_of(layout, target) or layout.root)
-    return is_inside(real, top) and not is_inside(real, os.path.realpath(layout.library))
+    real = os.path.realpath(os.path.dirname(target))
+    return is_inside(real, os.path.realpath(models)) and not is_inside(real, os.path.realpath(layout.library))
+
+
+def is_of_library(layout: Layout, source: str) -> bool:
+    """Whether a file that a register names is really one of the library: then what was made of it can be made again."""
+    return "\0" not in source and is_inside(os.path.realpath(source), os.path.realpath(layout.library))
 
 
 def link_type_in(folder: str, *, is_external: bool, platform: str = os.name) -> LinkType:

@@ -9,7 +9,7 @@
 
 A link that leads into the library is ours: this backend's, or the original's. Of two files that rules want at one
 target the last one gets it, and a warning tells so. Dead links of ours directly inside the direct sub-folders of the
-models folder go too.
+models folder go too, unless index and register are empty: then the library may just not be mounted.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from pumas.links.wanted import AppVersion, ModelFiles, Wanting
 OTHER_DRIVE = (
     "Library and app are on different filesystems. Absolute symlinks will be used, which may break if the library "
     "drive is unmounted."
+)
+NOT_MOUNTED = (
+    "The library is empty, and links in the app lead to files in it: they stay. If its drive is not mounted, mount it."
 )
 
 
@@ -105,7 +108,11 @@ def plan_links(
             _classify(places, one, plan)
         _drop_excluded(places, rows, excluded, plan)
         if found.is_found and not is_partial:
-            _find_dead(places, rows, plan, cancel)
+            dead = _find_dead(places, rows, plan, cancel)
+            if models or rows:
+                plan.to_remove |= dead
+            elif dead:
+                plan.warnings.append(NOT_MOUNTED)
             if app.models.exists() and places.is_external:
                 plan.warnings.append(OTHER_DRIVE)
             if app.sandbox_warning is not None:
@@ -148,20 +155,26 @@ def _classify_file(one: PlannedLink, plan: _Plan) -> None:
 
 def _drop_excluded(places: Places, rows: Sequence[Link], excluded: Collection[str], plan: _Plan) -> None:
     """Links to models that the app is to have none to; only those that are what the register says."""
+    kept = {one.target_path for one in plan.in_place} if excluded else ()
     for row in rows:
-        if row.model_id in excluded and is_linked(row) and places.holds(row.target_path):
+        is_wanted = row.model_id not in excluded or row.target_path in kept
+        if not is_wanted and is_linked(row) and places.holds(row.target_path):
             text = link_text(row.target_path) or ""
             plan.to_remove[row.target_path] = DeadLink(target_path=row.target_path, link_text=text, is_broken=False)
 
 
-def _find_dead(places: Places, rows: Sequence[Link], plan: _Plan, cancel: pumas_native.CancelToken | None) -> None:
+def _find_dead(
+    places: Places, rows: Sequence[Link], plan: _Plan, cancel: pumas_native.CancelToken | None
+) -> dict[str, DeadLink]:
+    found = {}
     tree = WalkedTree(places.models, links=True, cancel=cancel)
     dead = (tree.path(entry) for entry in tree.links() if tree.states[entry] in BROKEN)
     targets = [f"{places.models}/{path}" for path in dead if path.count("/") == 1]
     registered = {row.target_path: row for row in rows} if targets else {}
     for target in targets:
         text, row = link_text(target), registered.get(target)
-        if text is None or target in plan.to_remove:
+        if text is None or target in plan.to_remove or not places.holds(target):
             continue
         if places.leads_into_library(target, text) or (row is not None and is_linked(row)):
-            plan.to_remove[target] = DeadLink(target_path=target, link_text=text, is_broken=True)
+            found[target] = DeadLink(target_path=target, link_text=text, is_broken=True)
+    return found

@@ -199,6 +199,7 @@ class Changes:
         temporary = backup.with_name(f"{backup.name}.{os.getpid()}.tmp")
         with system_errors("Backing up the register of links"):
             try:
+                temporary.unlink(missing_ok=True)  # it may be a link
                 with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
                     self._db.backup(copy)
                     copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole in itself
@@ -254,9 +255,8 @@ class LinkRegistry:
         Raises:
             Damaged, Unavailable: As of `rows`.
         """
+        self._refuse_dangling()
         if not self.path.exists():
-            if self.path.is_symlink():
-                raise Unavailable("The register of links is a link to nothing (a drive that is away?); bring that back")
             return missing
 
         def guarded(db: sqlite3.Connection) -> T:
@@ -268,6 +268,8 @@ class LinkRegistry:
             raise self._damaged(exc) from exc
         except Hindered as exc:
             raise Unavailable(f"The register of links can't be read: {exc}; try again") from exc
+        except UnicodeEncodeError:  # asked for what can't be registered
+            return missing
 
     @contextmanager
     def changes(self) -> Iterator[Changes]:
@@ -303,9 +305,20 @@ class LinkRegistry:
         finally:
             lock.release()
 
+    def _refuse_dangling(self) -> None:
+        if self.path.is_symlink() and not self.path.exists():
+            raise Unavailable("The register of links is a link to nothing (a drive that is away?); bring that back")
+
+    def _refuse_others(self, db: sqlite3.Connection) -> None:
+        # SECURITY: a library may come from somebody else; a link in it leads to no database of another program.
+        if self.path.is_symlink() and not _has(db, "links"):
+            raise Unavailable("The register of links is a link to something that is none; move the link away")
+
     def _connected(self) -> sqlite3.Connection:
+        self._refuse_dangling()
         db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
         try:
+            self._refuse_others(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             if not (_has(db, "links") and _has(db, "link_intents") and _has(db, "link_exclusions")):
@@ -369,11 +382,12 @@ def left_intent(db: sqlite3.Connection) -> int | None:
     return found[0] if found else None
 
 
-def rows_leading_to(db: sqlite3.Connection, model_id: str, folder: str) -> list[Link]:
-    """Rows of a model, and of files below its folder under whatever id."""
+def rows_leading_to(db: sqlite3.Connection, model_id: str, folder: str | None) -> list[Link]:
+    """Rows of a model, and, if it has a folder, of files below that under whatever id."""
     # Not LIKE: to it, `_` and `%` in a path stand for others.
     where = "model_id = ?1 OR substr(source_path, 1, length(?2)) = ?2"
-    found = db.execute(f"SELECT {_COLUMNS} FROM links WHERE {where} ORDER BY link_id", (model_id, f"{folder}{os.sep}"))
+    prefix = None if folder is None else f"{folder}{os.sep}"
+    found = db.execute(f"SELECT {_COLUMNS} FROM links WHERE {where} ORDER BY link_id", (model_id, prefix))
     return [link_of(row) for row in found]
 
 

@@ -22,16 +22,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pumas_native
 
 from pumas.errors import Conflict, PumasError, Unavailable, shown, system_errors
 from pumas.linked import PlannedLink
-from pumas.links.places import Places, is_in_reach
+from pumas.links.places import Places, is_in_reach, is_inside, is_of_library, led_to
 from pumas.links.registry import Changes, Intent, LinkRegistry, left_intent
 from pumas.links.targets import is_file_of, link_text
 from pumas.store.documents import make_folders, sync_folder
@@ -40,6 +41,11 @@ from pumas.store.removal import Removal
 from pumas.store.renames import rename_new
 
 logger = logging.getLogger(__name__)
+
+RENAMED = ".old"
+"""Ending of a file that the user has had renamed."""
+REPLACED = ".pumas-replaced"
+"""Ending of a file on its way to the quarantine."""
 
 
 def carry_out(
@@ -78,6 +84,33 @@ def carry_out(
         raise
 
 
+@contextmanager
+def taken_away(changes: Changes, layout: Layout, intents: Sequence[Intent], link_ids: Sequence[int]) -> Iterator[None]:
+    """Have links be away while something is done, and these rows go with it; they come back if that fails.
+
+    Raises:
+        Conflict: Something else lies at a target now.
+        Unavailable, NoSpace: A link can't be removed; all lie where they were.
+    """
+    changes.begin(intents)
+    try:
+        with system_errors("Removing links"):
+            for intent in intents:
+                _move_aside(intent)
+            _place(intents)
+            _sync(intents)
+        yield
+    except BaseException:
+        _undo_all(changes, intents)
+        raise
+    try:
+        changes.settle(intents, (), ("", ""))
+        changes.forget(link_ids)
+        put_away(changes, layout, [one for one in intents if one.aside_path is not None])
+    except sqlite3.Error as exc:  # what was to be done is done; the next one who changes links is told
+        logger.warning("links that were removed are still registered: %s", exc)
+
+
 def settle_left(changes: Changes, layout: Layout) -> int:
     """Undo what a killed process began, and finish what it had settled; hold the register open.
 
@@ -94,15 +127,31 @@ def settle_left(changes: Changes, layout: Layout) -> int:
 
 
 def _is_sound(layout: Layout, intent: Intent) -> bool:
-    """Whether an intent is one that we write: its target in this root, what was moved aside beside it."""
+    """Whether an intent is one that we write: its target in a models folder, its link to a file of the library."""
     # SECURITY: a library may come from somebody else, with its register; no file is moved for what stands in that.
-    folder, name = os.path.split(intent.target_path)
-    aside = intent.aside_path
-    is_beside = aside is None or (os.path.dirname(aside) == folder and os.path.basename(aside).startswith(f"{name}."))
-    is_sound = is_beside and is_in_reach(layout, intent.target_path)
+    is_sound = is_in_reach(layout, intent.target_path) and _is_beside(intent) and _is_to_library(layout, intent)
     if not is_sound:
         logger.warning("a change of %s was begun in another place; nothing is done about it", intent.target_path)
     return is_sound
+
+
+def _is_beside(intent: Intent) -> bool:
+    """Whether what was moved aside has a name that we give."""
+    if intent.aside_path is None:
+        return True
+    ending = intent.aside_path.removeprefix(intent.target_path)
+    endings = (REPLACED,) if intent.is_settled else (REPLACED, RENAMED)
+    return ending != intent.aside_path and re.sub(r"\.[0-9]+$", "", ending) in endings
+
+
+def _is_to_library(layout: Layout, intent: Intent) -> bool:
+    """Whether what was to come to the target is made of a file of the library, so that nothing is lost with it."""
+    if intent.link_text is None:
+        return True
+    if intent.link_type == "symlink":
+        library = os.path.realpath(layout.library)
+        return "\0" not in intent.link_text and is_inside(led_to(intent.target_path, intent.link_text), library)
+    return is_of_library(layout, intent.source_path)
 
 
 def has_left(registry: LinkRegistry) -> bool:
@@ -131,9 +180,10 @@ def put_away(changes: Changes, layout: Layout, intents: Sequence[Intent]) -> Non
     for intent in intents:
         aside = Path(intent.aside_path or "")
         try:
+            _refuse_away(intent)
             if os.path.lexists(aside):
                 removal.move(aside, f"a link took its place at {intent.target_path}")
-        except PumasError as exc:
+        except (OSError, PumasError) as exc:
             logger.warning("%s stays where it is: %s", aside, exc)
         else:
             done.append(intent)
@@ -225,6 +275,7 @@ def _undo_all(changes: Changes, intents: Sequence[Intent]) -> None:
 
 def _undo(intent: Intent) -> None:
     """Put one target back; every step may have been done or not, and this may be done again."""
+    _refuse_away(intent)
     with suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(intent.temporary)
     if _is_ours(intent):
@@ -242,6 +293,18 @@ def _undo(intent: Intent) -> None:
             raise problem
 
 
+def _refuse_away(intent: Intent) -> None:
+    """Raise OSError where it can't be told what lies at a target: on a drive that is away, that isn't nothing."""
+    folder = os.path.dirname(intent.target_path)
+    try:
+        os.stat(f"{folder}/.")
+    except (FileNotFoundError, NotADirectoryError):
+        while folder != os.path.dirname(folder):
+            if os.path.islink(folder) and not os.path.exists(folder):
+                raise
+            folder = os.path.dirname(folder)
+
+
 def _is_ours(intent: Intent) -> bool:
     """Whether what lies at the target is what the intent says should come there."""
     if intent.link_text is None:
@@ -253,6 +316,12 @@ def _is_ours(intent: Intent) -> bool:
     except OSError:
         return False
     return is_file_of(intent.link_type, there, intent.source_path)
+
+
+def removal_of(target: str, text: str | None) -> Intent:
+    """A link that goes. A file goes to the quarantine: that it is only a copy is not certain."""
+    aside = None if text else free_name(target, REPLACED)
+    return Intent(target, source_path="", link_type="symlink", link_text=None, old_text=text or None, aside_path=aside)
 
 
 def free_name(path: str, ending: str) -> str:

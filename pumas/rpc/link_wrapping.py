@@ -30,7 +30,7 @@ def mapping_preview_response(plan: linked.LinkPlan) -> responses.MappingPreviewR
         broken_to_remove=[
             responses.BrokenLinkToRemove(
                 target_path=one.target_path,
-                existing_target=one.link_text,
+                existing_target=one.link_text or _NO_LINK,
                 reason="Broken link (target missing)" if one.is_broken else "The model is excluded from this app",
             )
             for one in plan.to_remove

@@ -41,6 +41,8 @@ def links_to(registry: Path, model_id: str, folder: Path) -> tuple[ModelLink, ..
         rows = read_database(registry, read)
     except (Unsound, Hindered) as exc:
         raise _untellable(str(exc)) from exc
+    except UnicodeEncodeError:  # below a folder whose name is no UTF-8 nothing can be registered
+        return ()
     return tuple(
         ModelLink(target_path=str(target), app_id=str(app_id), app_version=str(version))
         for target, app_id, version in rows

@@ -30,7 +30,7 @@ def document_of(given: dict[str, Any]) -> dict[str, Any]:
 class LinkRoot:
     """A root with models, rules, and a version of an app with whatever lies in its models folder.
 
-    From a sub-folder of the models folder it is as far to the library as in the recorded cases.
+    In the recorded cases the models folder lies beside the library: texts of links are put right for that.
 
     Args:
         folder: Holds the root.
@@ -41,7 +41,7 @@ class LinkRoot:
     def __init__(self, folder: Path, given: dict[str, Any] | None = None, *, version: str = "0.6.0") -> None:
         self.layout, _ = open_layout(folder / "root")
         self.library = self.layout.library
-        self.models_folder = self.library.parent / "comfyui" / "models"
+        self.models_folder = self.layout.versions_folder("comfyui") / f"v{version}" / "models"
         self.documents: dict[str, dict[str, Any]] = {}
         if given is not None:
             self.models_folder.mkdir(parents=True)
@@ -86,7 +86,8 @@ class LinkRoot:
         if what == "folder":
             path.mkdir()
         elif what.startswith("-> "):
-            path.symlink_to(what[3:].replace("{library}", str(self.library)))
+            text = what[3:].replace("{library}", str(self.library))
+            path.symlink_to(text.replace("../models", "../../shared-resources/models"))
         elif what.startswith("hard: "):
             path.hardlink_to(self.library / what[6:])
         else:
@@ -95,6 +96,7 @@ class LinkRoot:
     def named(self, value: Any) -> Any:
         """The paths of an answer as the recorded cases name them."""
         text = json.dumps(value).replace(str(self.models_folder), "{app}").replace(str(self.library), "{library}")
+        text = text.replace("../shared-resources/models", "models")
         return json.loads(text)
 
     def content(self) -> dict[str, str]:

@@ -305,6 +305,23 @@ def test_links_stay_when_the_model_cant_be_removed(fixture_root):
     assert all(Path(link.target_path).is_symlink() for link in links)
 
 
+def test_links_come_back_when_the_trash_cant_take_the_model(fixture_root, tmp_path):
+    library = fixture_root / "shared-resources/models"
+    (library / ".pumas").mkdir(exist_ok=True)
+    (library / ".pumas/trash").symlink_to(tmp_path)
+    with PumasApi(fixture_root, config=Config()) as api:
+        links = api.get_links_for_model("diffusion/sdxl/SDXLBase10")
+        with pytest.raises(Unavailable, match="is a link"):
+            _remove(api, "diffusion/sdxl/SDXLBase10")
+        assert len(links) == 4
+        assert all(Path(link.target_path).exists() for link in links)
+        assert api.get_links_for_model("diffusion/sdxl/SDXLBase10") == links
+        (library / ".pumas/trash").unlink()
+        _remove(api, "diffusion/sdxl/SDXLBase10")
+        assert not any(os.path.lexists(link.target_path) for link in links)
+        assert not api.get_link_health("v0.6.0").result(30).orphans
+
+
 def test_a_file_in_the_place_of_a_link_survives_the_removal_of_its_model(fixture_root):
     with PumasApi(fixture_root, config=Config()) as api:
         target = Path(api.plan_removal("diffusion/sdxl/SDXLBase10").links[0].target_path)

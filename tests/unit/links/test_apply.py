@@ -16,7 +16,7 @@ from support.linking import LinkRoot, content_of, progress
 from pumas.errors import Cancelled, Conflict, Damaged, Unavailable
 from pumas.linked import PlannedLink
 from pumas.links.apply import apply_links, preview_links, resolve_links, sync_links
-from pumas.links.health import check_links, remove_links_of
+from pumas.links.health import check_links, remove_links_of, remove_orphans, without_links_of
 from pumas.links.places import Places, link_type_in
 from pumas.links.registry import BULK, Intent, LinkRegistry
 from pumas.links.steps import carry_out
@@ -40,6 +40,23 @@ def _apply(root):
 
 def _rules(root, *rules):
     (root.app.rules / "comfyui_*_default.json").write_text(json.dumps({"mappings": list(rules)}), encoding="utf-8")
+
+
+def _make(root, kind):
+    """What is made of a file where there are no symbolic links."""
+    source, target = root.library / "diffusion/f/A/A.bin", root.models_folder / "c/A.bin"
+    link = PlannedLink(
+        model_id="diffusion/f/A",
+        model_name="A",
+        source_path=str(source),
+        target_path=str(target),
+        link_type=kind,
+        link_text=str(source),
+        is_external=False,
+    )
+    intent = Intent(target_path=str(target), source_path=str(source), link_type=kind, link_text=str(source))
+    with LinkRegistry(root.library).changes() as changes:
+        carry_out(changes, Places(root.library, root.models_folder), [intent], [link], root.app.key)
 
 
 def test_a_second_apply_changes_nothing(root):
@@ -119,6 +136,22 @@ def test_a_folder_that_may_not_be_written_to(root):
     assert root.content() == {"c/": "empty folder"}
 
 
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may look anywhere")
+def test_links_in_a_folder_that_may_not_be_looked_into_stay_registered(root):
+    _apply(root)
+    folder = root.models_folder / "c"
+    folder.chmod(0)
+    try:
+        (problem,) = remove_links_of(root.layout, "diffusion/f/A").problems
+        with pytest.raises(Unavailable, match="permission"), without_links_of(root.layout, "diffusion/f/A"):
+            pass
+    finally:
+        folder.chmod(0o700)
+    assert "Permission denied" in problem
+    assert len(LinkRegistry(root.library).rows()) == 2
+    assert len(root.content()) == 2
+
+
 def test_a_path_that_would_be_too_long_is_told(root):
     _rules(root, {"target_subdir": "/".join(["d" * 250] * 20), "patterns": ["*.bin"]})
     plan = preview_links(root.layout, root.app, root.models)
@@ -161,6 +194,63 @@ def test_an_excluded_model_loses_its_links_and_gets_none(root):
     with registry.changes() as changes:
         changes.include("comfyui", "diffusion/f/A")
     assert _apply(root).created == 1
+
+
+def test_the_name_of_an_excluded_model_goes_to_the_other_that_wants_it(tmp_path):
+    root = LinkRoot(tmp_path, {"models": [_model("A", "m.bin"), _model("B", "m.bin")], "configs": _RULES})
+    _apply(root)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/B")
+    report = _apply(root)
+    assert (report.updated, report.removed) == (1, 1)
+    assert (root.models_folder / "c/m.bin").read_text() == "diffusion/f/A"
+    assert [row.model_id for row in LinkRegistry(root.library).rows()] == ["diffusion/f/A"]
+
+
+def test_an_excluded_model_loses_its_link_though_the_user_keeps_those_in_the_way(tmp_path):
+    root = LinkRoot(tmp_path, {"models": [_model("A", "m.bin"), _model("B", "m.bin")], "configs": _RULES})
+    _apply(root)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/B")
+    report = resolve_links(root.layout, root.app, root.models, {"diffusion/f/A": "overwrite"}, progress())
+    assert (report.overwritten, report.errors) == (1, ())
+    assert (root.models_folder / "c/m.bin").read_text() == "diffusion/f/A"
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_what_is_no_symbolic_link_goes_when_its_model_is_excluded(root, kind):
+    target = root.models_folder / "c/A.bin"
+    _make(root, kind)
+    with LinkRegistry(root.library).changes() as changes:
+        changes.exclude("comfyui", "diffusion/f/A")
+    report = _apply(root)
+    assert (report.created, report.removed) == (1, 1)
+    assert not target.exists()
+    assert [row.model_id for row in LinkRegistry(root.library).rows()] == ["diffusion/f/B"]
+    assert "file: diffusion/f/A" in content_of(root.layout.data / "quarantine").values()
+
+
+def test_links_of_a_library_that_is_the_models_folder_stay(root):
+    (root.library / "diffusion/again").symlink_to("f/A")
+    (root.library / "diffusion/away").symlink_to("f/not there now")
+    root.models_folder.rmdir()
+    root.models_folder.symlink_to(root.library)
+    before = content_of(root.library / "diffusion")
+    remove_orphans(root.layout, root.models_folder)
+    _apply(root)
+    resolve_links(root.layout, root.app, root.models, {}, progress())
+    assert content_of(root.library / "diffusion") == before
+
+
+def test_links_to_a_library_whose_drive_is_not_mounted_stay(root):
+    _apply(root)
+    before = root.content()
+    root.library.rename(root.library.with_name("away"))
+    root.library.mkdir()
+    root.documents = {}
+    assert any("mounted" in text for text in preview_links(root.layout, root.app, root.models).warnings)
+    assert _apply(root).removed == 0
+    assert root.content() == before
 
 
 def test_incremental_sync_looks_at_its_own_links_only(root):
@@ -242,18 +332,7 @@ def test_a_model_file_whose_name_is_no_utf8_gets_no_link(root):
 @pytest.mark.parametrize("kind", ["hardlink", "copy"])
 def test_where_there_are_no_symbolic_links_files_are_made(root, kind):
     source, target = root.library / "diffusion/f/A/A.bin", root.models_folder / "c/A.bin"
-    link = PlannedLink(
-        model_id="diffusion/f/A",
-        model_name="A",
-        source_path=str(source),
-        target_path=str(target),
-        link_type=kind,
-        link_text=str(source),
-        is_external=False,
-    )
-    intent = Intent(target_path=str(target), source_path=str(source), link_type=kind, link_text=str(source))
-    with LinkRegistry(root.library).changes() as changes:
-        carry_out(changes, Places(root.library, root.models_folder), [intent], [link], root.app.key)
+    _make(root, kind)
     assert target.read_text() == "diffusion/f/A"
     assert target.samefile(source) is (kind == "hardlink")
     (row,) = LinkRegistry(root.library).rows()
