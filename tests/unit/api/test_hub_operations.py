@@ -118,9 +118,7 @@ def test_long_calls_leave_threads_for_others(hub, config, root, monkeypatch):
 
 
 def test_long_calls_that_wait_leave_threads_for_others_too(hub, config, root, monkeypatch):
-    from pumas.rpc import methods
-
-    monkeypatch.setattr(methods, "LONG_CALL_WAIT_S", 1000.0)
+    monkeypatch.setattr("pumas.rpc.session.LONG_CALL_WAIT_S", 1000.0)
     with PumasApi(root, config=config) as api:
         session = Session(api, long_calls=threading.BoundedSemaphore(1), waiting_calls=threading.BoundedSemaphore(1))
         answers = []
