@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.client import Client
 from support.roots import copy_fixture_root
 
@@ -19,6 +20,10 @@ from pumas.config import Config
 from pumas.jobs import JobPool
 from pumas.rpc.server import create_server
 from pumas.store.cache import Cache, open_cache
+
+# How long an example takes says how busy the machine is: making the tables of Unicode alone takes seconds then.
+settings.register_profile("pumas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pumas")
 
 
 @pytest.hookimpl(hookwrapper=True)
