@@ -275,11 +275,11 @@ def test_a_signed_address_that_expires_is_asked_for_again(tmp_path, hub, content
 
 def interrupt(server: FileServer, target: Path, **known: Any) -> int:
     """Leave a part with some blocks; returns how many bytes were sent."""
-    server.rate_bytes_s = 4 * MIB
+    server.rate_bytes_s = 2 * MIB
     control = TransferControl()
 
     def look(progress: TransferProgress) -> None:
-        if progress.done_bytes > 3 * MIB:
+        if progress.done_bytes > 4 * MIB:  # of the four that are under way one at least is whole then
             control.cancel()
 
     options = TransferOptions(connections=4, piece_bytes=MIB)
@@ -338,7 +338,7 @@ def test_a_part_that_nothing_pins_is_begun_anew(tmp_path, server, content):
 
 @pytest.mark.parametrize("place", [0, 100, 3 * MIB - 1])
 def test_a_damaged_part_is_mended(tmp_path, server, content, place):
-    interrupt(server, tmp_path / "got")
+    there = interrupt(server, tmp_path / "got")
     with (tmp_path / "got.part").open("r+b") as part:
         part.seek(place)
         byte = part.read(1)
@@ -346,7 +346,7 @@ def test_a_damaged_part_is_mended(tmp_path, server, content, place):
         part.write(bytes([byte[0] ^ 1]))
     result = fetch(server.url, tmp_path / "got")
     check(result, tmp_path / "got", content)
-    assert result.fetched_bytes < SIZE
+    assert result.fetched_bytes <= SIZE - there + MIB
 
 
 def test_a_truncated_part_is_mended(tmp_path, server, content):
