@@ -74,6 +74,11 @@ def is_named_private(host: str) -> bool:
     return is_private(name) if is_address(name) else name == "localhost" or name.endswith(".localhost")
 
 
+def sent_to_private(host: str) -> BadAnswer:
+    """What is said when a public server leads to a private one."""
+    return BadAnswer(host, "is a private address, and a public server must not send us there")
+
+
 def resolve_by_system(host: str) -> Sequence[str]:
     """What the system's resolver knows, in its order of preference (RFC 6724)."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -114,7 +119,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         if not may_be_private.get():
             addresses = [address for address in addresses if not self._is_private(address)]
             if not addresses:
-                raise BadAnswer(host, "is a private address, and a public server must not send us there")
+                raise sent_to_private(host)
         last = self._connected.get((host, port))
         # The one that answered last comes first: waiting for a dead one each time would be slow.
         tried = sorted(addresses, key=lambda address: address != last)[:_FEW]

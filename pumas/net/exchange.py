@@ -18,7 +18,7 @@ import httpx
 
 from pumas.config import Config
 from pumas.errors import AccessRefused, BadAnswer, NetworkError, NotOnServer, PumasError, RateLimited
-from pumas.net.addresses import GuardedBackend, IsPrivate, Resolve, is_named_private, may_be_private
+from pumas.net.addresses import GuardedBackend, IsPrivate, Resolve, is_named_private, may_be_private, sent_to_private
 from pumas.net.hosts import Hosts, Visit
 from pumas.net.messages import Reply, Request
 from pumas.net.rate_limit import is_used_up, retry_after_s
@@ -79,7 +79,7 @@ class Exchange:
             visit.enter(_name(url))
             await asyncio.sleep(self._hosts.pause_s(_name(url)))
             if self._is_private(url) and not private_allowed:  # a connection to it may be open already
-                raise _sent_to_private(url)
+                raise sent_to_private(_name(url))
             token = request.token if _origin(url) == _origin(first) else None
             allowing = may_be_private.set(private_allowed)
             try:
@@ -131,10 +131,6 @@ def _name(url: httpx.URL) -> str:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:
     return url.scheme, _name(url), url.port or (443 if url.scheme == "https" else 80)
-
-
-def _sent_to_private(url: httpx.URL) -> BadAnswer:
-    return BadAnswer(_name(url), "is a private address, and a public server must not send us there")
 
 
 def _parsed(text: str) -> httpx.URL:
