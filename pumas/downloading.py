@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from pumas.models import Record
 
 DownloadStatus = Literal["queued", "downloading", "paused", "cancelling", "cancelled", "completed", "error"]
@@ -71,8 +69,3 @@ class Download(Record, frozen=True, kw_only=True):
     def is_ended(self) -> bool:
         """Whether nothing more will happen unless it is retried."""
         return self.status in ENDED
-
-
-def changed(download: Download, **changes: object) -> Download:
-    """The same download with other fields."""
-    return msgspec.structs.replace(download, **changes)

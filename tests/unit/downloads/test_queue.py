@@ -5,8 +5,9 @@ import threading
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from pumas.downloading import DownloadFile, DownloadRequest, changed
+from pumas.downloading import DownloadFile, DownloadRequest
 from pumas.downloads import queue
 from pumas.errors import Damaged, DownloadNotFound, Unavailable
 from pumas.store.paths import open_layout
@@ -23,7 +24,7 @@ def layout(library):
 def add(layout, **fields):
     download = queue.add(layout, REQUEST, commit="c" * 40, files=FILES)
     if fields:
-        download = queue.update(layout, download.download_id, lambda old: changed(old, **fields))
+        download = queue.update(layout, download.download_id, lambda old: replace(old, **fields))
     return download
 
 
@@ -55,7 +56,7 @@ def test_changes_at_once_are_all_kept(layout, library):
 
     def count():
         for _ in range(20):
-            queue.update(layout, download.download_id, lambda old: changed(old, attempts=old.attempts + 1))
+            queue.update(layout, download.download_id, lambda old: replace(old, attempts=old.attempts + 1))
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
