@@ -13,7 +13,7 @@ from typing import Final
 from pumas.errors import InvalidInput, shown
 from pumas.net.quantizations import has_token, normalized
 from pumas.net.quantizations import quantization as quantization_of
-from pumas.store.metadata import METADATA, OVERRIDES
+from pumas.store.metadata import IN_MODEL
 from pumas.store.names import is_ntfs_name
 
 LONGEST_NAME_BYTES: Final = 255
@@ -25,7 +25,6 @@ _LEFT_OUT = (".md", ".txt", ".gitattributes")
 _SHARED = (".json", ".yml", ".yaml", ".vocab", ".merges", *(".model", "vocab.txt", "merges.txt"))
 _PROJECTOR = "mmproj"  # what a vision model of llama.cpp needs beside its weights
 _BEST_PROJECTORS = ("f16", "fp16", "bf16", "q8_0", "f32", "fp32")
-_OWN = frozenset(f"{kind.file}{ending}" for kind in (METADATA, OVERRIDES) for ending in ("", ".bak"))
 _WORK = (".part", ".part.journal")
 
 
@@ -119,7 +118,7 @@ def _fault(path: str) -> str | None:
             return "has too long a name"
         if not is_ntfs_name(part):
             return "has a name that not every drive takes"
-    if parts[-1].lower() in _OWN or parts[-1].lower().endswith(_WORK) or parts[0].startswith(".pumas"):
+    if parts[-1].lower() in IN_MODEL or parts[-1].lower().endswith(_WORK) or parts[0].startswith(".pumas"):
         return "has the name of a document of the library"
     return None
 

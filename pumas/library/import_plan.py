@@ -15,10 +15,10 @@ from pumas.errors import InvalidInput, PumasError
 from pumas.library.file_kinds import file_kinds, has_model_name
 from pumas.library.import_journal import WORK, Entry, PlannedFile
 from pumas.library.import_sources import Finder, Sources
-from pumas.library.inventory import DOCUMENTS
 from pumas.library.naming import model_folder, normalize_filename, normalize_name
 from pumas.library.repo_kinds import repo_kind
 from pumas.models import ImportMode, ImportRequest, ModelKind
+from pumas.store.metadata import IN_MODEL
 from pumas.store.names import split_suffix
 from pumas.store.paths import readable
 
@@ -133,9 +133,7 @@ def _wanted_kind(request: ImportRequest, found: ModelKind) -> ModelKind:
 
 def _names(sources: Sources) -> list[str]:
     """A name for each file that no other one has, `/` between its parts; one that can stay as it is does."""
-    taken = {
-        name.lower() for name in DOCUMENTS
-    }  # without case: the library may be moved to a file system that has none
+    taken = {name.lower() for name in IN_MODEL}  # without case: the library may be moved to a file system that has none
     folders: dict[str, str] = {"": ""}
     wanted = []
     for file in sources.files:

@@ -18,10 +18,8 @@ import xxhash
 from pumas.errors import native_errors
 from pumas.library.fingerprints import are_settled, pack_fingerprint
 from pumas.library.survey import REASONS
-from pumas.store.metadata import METADATA, OVERRIDES
+from pumas.store.metadata import IN_MODEL, METADATA
 from pumas.store.paths import readable
-
-DOCUMENTS = frozenset(f"{kind.file}{ending}" for kind in (METADATA, OVERRIDES) for ending in ("", ".bak"))
 
 _STAMP_FORM = b"1"  # changes with what goes into a stamp
 _FILE, _FOLDER, _LINK = b"fdl"
@@ -89,7 +87,7 @@ class Inventory:
         for below, first, end in model.parts:
             for index in range(first, end):
                 kind, name = self._kinds[index], self._names[index]
-                if kind != _FOLDER and (below or name not in DOCUMENTS):
+                if kind != _FOLDER and (below or name not in IN_MODEL):
                     fingerprint = pack_fingerprint(*(column[index] for column in self._numbers))
                     yield Entry(below + name, fingerprint, is_file=kind == _FILE, is_link=kind == _LINK)
 

@@ -126,6 +126,9 @@ UPDATE_CHECK: Final = Kind(
 )
 # fmt: on
 
+IN_MODEL: Final = frozenset(f"{kind.file}{ending}" for kind in (METADATA, OVERRIDES) for ending in ("", ".bak"))
+"""Names in the folder of a model that are no files of the model."""
+
 LAUNCHER_KINDS: Final[tuple[Kind[Mapping[str, object]], ...]] = (
     VERSIONS, CATALOGUE, CUSTOM_NODES, WORKFLOWS, VERSION_CONFIG, MAPPING, RELEASES, RELEASE_PAGES, INSTALL_STATE,
     REQUIREMENTS, RELEASE_SIZES, PACKAGE_SIZES, CONSTRAINTS, UPDATE_CHECK,
